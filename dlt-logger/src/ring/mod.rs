@@ -1,0 +1,143 @@
+//! The ring of one lane: single producer, single consumer, records of any length in 8-byte words.
+//!
+//! Positions count words and only grow; a position's word is `position & mask`. The producer publishes `tail`, the
+//! worker publishes `head`. In Overwrite the producer alone decides which records are given up: it advances `oldest`
+//! over whole records before it reuses their words, and the worker validates against `oldest` *after* it has copied.
+//! Neither side ever waits for the other. Words that both sides may touch are relaxed atomics, so a copy that was
+//! overtaken is garbage but never undefined behaviour; it is thrown away before anything in it is interpreted.
+//!
+//! The orderings are those of a seqlock whose version is a position (H.-J. Boehm, "Can seqlocks get along with
+//! programming language memory models?", MSPC 2012); each is named in [`order`].
+
+#![expect(unsafe_code, reason = "words are reached by `position & mask` without a check")]
+
+mod consumer;
+#[cfg(all(test, loom))]
+mod models;
+pub(crate) mod gate;
+pub(crate) mod order;
+pub(crate) mod park;
+mod producer;
+pub(crate) mod record;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+use crate::primitives::{AtomicU64, Ordering::Relaxed, Padded};
+
+pub(crate) use consumer::{Copied, Cursor, Record, Records, SLACK_WORDS};
+pub(crate) use producer::Reservation;
+
+/// The words of a ring; their number is a power of two.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Words<'a> {
+    first: &'a AtomicU64,
+    mask: u64,
+}
+
+impl<'a> Words<'a> {
+    /// The words of a test.
+    ///
+    /// # Panics
+    /// If the length is not a power of two.
+    #[cfg(test)]
+    pub(crate) fn new(words: &'a [AtomicU64]) -> Self {
+        assert!(words.len().is_power_of_two(), "a ring's length is a power of two");
+        Self { first: &words[0], mask: words.len() as u64 - 1 }
+    }
+
+    /// # Safety
+    /// `first` is followed by `mask + 1` words that live for `'a`, and `mask + 1` is a power of two.
+    #[inline(always)]
+    pub(crate) const unsafe fn from_raw(first: &'a AtomicU64, mask: u64) -> Self {
+        Self { first, mask }
+    }
+
+    /// The word at `position`.
+    #[inline(always)]
+    pub(crate) fn at(self, position: u64) -> &'a AtomicU64 {
+        // SAFETY: `position & mask` is at most `mask`, and `mask + 1` words follow `first` for `'a`, by construction.
+        unsafe { &*std::ptr::from_ref(self.first).add((position & self.mask) as usize) }
+    }
+
+    /// Number of words.
+    #[inline(always)]
+    pub(crate) const fn capacity(self) -> u64 {
+        self.mask + 1
+    }
+}
+
+/// Written by the producer, read by the worker once a round.
+#[derive(Debug, Default)]
+pub(crate) struct ProducerLine {
+    /// End of the newest record. Published with Release ([`order::Site::PublishTail`]).
+    pub(crate) tail: AtomicU64,
+    /// Number of records published so far, which is the number of the next one. Stored after `tail`, with Release
+    /// ([`order::Site::PublishAccepted`]).
+    pub(crate) accepted: AtomicU64,
+    /// Overwrite: start of the oldest record that is still whole. Stored before its predecessors are reused.
+    pub(crate) oldest: AtomicU64,
+}
+
+/// Written and read by the producer; statistics read the counters.
+#[derive(Debug, Default)]
+pub(crate) struct PrivateLine {
+    /// Start of the oldest record whose words the producer may not reuse yet, as far as it knows.
+    pub(crate) floor: AtomicU64,
+    /// Number of the record at `floor`.
+    pub(crate) floor_record: AtomicU64,
+    /// DropNewest: messages refused because the lane was full.
+    pub(crate) dropped_full: AtomicU64,
+    /// Messages refused because they are larger than the lane or than DLT allows.
+    pub(crate) dropped_too_large: AtomicU64,
+    /// BlockWithTimeout: messages given up after the timeout.
+    pub(crate) timed_out: AtomicU64,
+    /// Messages refused because the logger was closed.
+    pub(crate) closed: AtomicU64,
+}
+
+/// Written by the worker.
+#[derive(Debug, Default)]
+pub(crate) struct ConsumerLine {
+    /// End of what the worker has copied out. Published with Release ([`order::Site::PublishHead`]).
+    pub(crate) head: AtomicU64,
+    /// Records up to this number are settled: written to the sink, or counted as lost. Stored with Release.
+    pub(crate) settled: AtomicU64,
+    /// Number of the first record that came after the worker's last drain, or `u64::MAX` before it.
+    pub(crate) closed_at: AtomicU64,
+}
+
+/// Indices and counters of a ring. Positions and offsets only, no pointers: it could live in shared memory.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct Control {
+    pub(crate) producer: Padded<ProducerLine>,
+    pub(crate) private: Padded<PrivateLine>,
+    pub(crate) consumer: Padded<ConsumerLine>,
+    pub(crate) waiter: Padded<park::Waiter>,
+}
+
+/// One lane's ring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ring<'a> {
+    pub(crate) control: &'a Control,
+    pub(crate) words: Words<'a>,
+    /// Messages it holds at most.
+    pub(crate) capacity: u64,
+}
+
+impl Ring<'_> {
+    /// Messages in the ring that the worker has not copied yet, and words likewise. A reading, not a promise.
+    pub(crate) fn fill(&self) -> (u64, u64) {
+        let p = &self.control.producer;
+        let start = p.oldest.load(Relaxed).max(self.control.consumer.head.load(Relaxed));
+        let words = p.tail.load(Relaxed).saturating_sub(start);
+        let accepted = p.accepted.load(Relaxed);
+        let records = if words == 0 {
+            0
+        } else {
+            let first = record::record_number(self.words.at(start).load(Relaxed), accepted);
+            accepted.saturating_sub(first).min(self.capacity)
+        };
+        (records, words)
+    }
+}
