@@ -88,9 +88,7 @@ impl Ring<'_> {
         cursor.remember(tail, self.words.capacity());
         let start = cursor.position;
         let count = ((tail - start) as usize).min(buffer.len());
-        for (i, word) in buffer[..count].iter_mut().enumerate() {
-            *word = self.words.at(start + i as u64).load(Relaxed);
-        }
+        self.words.copy_to(start, &mut buffer[..count]);
         let accepted = producer.accepted.load(Relaxed);
         // If one of the words was already reused, `oldest` is seen moved past it.
         fence_at(Site::ValidateFence, Acquire);

@@ -59,6 +59,19 @@ impl<'a> Words<'a> {
         unsafe { &*std::ptr::from_ref(self.first).add((position & self.mask) as usize) }
     }
 
+    /// Copies the words from `position` on. `into` is no longer than the ring.
+    pub(crate) fn copy_to(self, position: u64, into: &mut [u64]) {
+        let until_end = (self.capacity() - (position & self.mask)) as usize;
+        let (before, after) = into.split_at_mut(until_end.min(into.len()));
+        for (part, start) in [(before, position), (after, position + until_end as u64)] {
+            let first = std::ptr::from_ref(self.at(start));
+            for (i, word) in part.iter_mut().enumerate() {
+                // SAFETY: `part` ends where the ring's words end, or before.
+                *word = unsafe { &*first.add(i) }.load(Relaxed);
+            }
+        }
+    }
+
     /// Number of words.
     #[inline(always)]
     pub(crate) const fn capacity(self) -> u64 {

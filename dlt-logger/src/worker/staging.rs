@@ -321,6 +321,10 @@ impl Staging {
         }
     }
 
+    pub(crate) const fn is_sampling(&self) -> bool {
+        self.sampling != 0
+    }
+
     /// Length of the first frame.
     pub(crate) fn first_frame(&self) -> usize {
         let prefix = self.prefix_bytes();
