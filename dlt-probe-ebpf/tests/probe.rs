@@ -1,0 +1,12 @@
+//! The probe against threads whose every wait is known. Needs CAP_BPF and CAP_PERFMON.
+//!
+//! Without the privileges a test says so and counts as skipped; as root in CI (`CI=true`) a skip is a failure.
+#![allow(missing_docs, reason = "tests")]
+
+mod suite {
+    pub(crate) mod counts;
+    pub(crate) mod in_call;
+    pub(crate) mod refusals;
+    pub(crate) mod stacks;
+    pub(crate) mod support;
+}

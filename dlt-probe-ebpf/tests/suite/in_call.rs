@@ -1,0 +1,119 @@
+//! The in-call word: what tells a producer that waits from one that is merely preempted.
+
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::{Barrier, Mutex};
+use std::time::Duration;
+
+use dlt_probe_ebpf::{Leave, Options, Probe, Role};
+
+use super::support::{load, tid};
+
+const PRODUCERS: usize = 4;
+const WINDOW: Duration = Duration::from_millis(1500);
+
+#[derive(Debug, Default)]
+struct Seen {
+    syscalls: u64,
+    blocked: u64,
+    yielded: u64,
+    preempted: u64,
+    long_slices: u64,
+    held_up: u64,
+    others_went_on: u64,
+    calls: u64,
+}
+
+/// What the probe sees of four producers that do `call` without a pause.
+fn watch(probe: &Probe, call: impl Fn(&mut [u64; 64]) + Sync) -> Seen {
+    let stop = AtomicBool::new(false);
+    let barrier = Barrier::new(PRODUCERS + 1);
+    let mut seen = Seen::default();
+    std::thread::scope(|scope| {
+        let producer = |index| {
+            let slot = probe.slots().slot(index);
+            probe.watch(tid(), Role::Producer, Some(index)).unwrap();
+            let mut own = [0; 64];
+            barrier.wait();
+            slot.begin_epoch();
+            let calls = slot.calls();
+            let before = probe.edge().unwrap().thread;
+            while !stop.load(Relaxed) {
+                slot.enter();
+                call(&mut own);
+                slot.leave();
+            }
+            (before, probe.edge().unwrap().thread, slot.calls() - calls)
+        };
+        let producers: Vec<_> = (0..PRODUCERS).map(|index| scope.spawn(move || producer(index))).collect();
+        barrier.wait();
+        std::thread::sleep(WINDOW);
+        stop.store(true, Relaxed);
+        for producer in producers {
+            let (a, b, calls) = producer.join().unwrap();
+            let left = |why: Leave| b.left[why as usize][1] - a.left[why as usize][1];
+            seen.syscalls += b.syscalls_in_call - a.syscalls_in_call;
+            seen.blocked += left(Leave::Blocked);
+            seen.yielded += left(Leave::Yielded);
+            seen.preempted += left(Leave::Preempted);
+            seen.long_slices += b.long_slices - a.long_slices;
+            seen.held_up += b.held_up - a.held_up;
+            seen.others_went_on += b.held_up_others_went_on - a.held_up_others_went_on;
+            seen.calls += calls;
+        }
+    });
+    seen
+}
+
+fn work(own: &mut [u64; 64]) {
+    own.iter_mut().for_each(|word| *word = word.wrapping_add(1));
+    std::hint::black_box(own);
+}
+
+#[test]
+fn private_work_is_only_preempted_and_others_go_on() {
+    let Some(probe) = load(Options::default()) else { return };
+    let seen = watch(&probe, work);
+    assert_eq!((seen.syscalls, seen.blocked, seen.yielded, seen.long_slices), (0, 0, 0, 0), "{seen:?}");
+    assert!(seen.held_up > 10, "{seen:?}");
+    assert_eq!(seen.held_up, seen.others_went_on, "{seen:?}");
+}
+
+#[test]
+fn a_mutex_blocks_in_call() {
+    let Some(probe) = load(Options::default()) else { return };
+    let mutex = Mutex::new([0; 64]);
+    let seen = watch(&probe, |_| work(&mut mutex.lock().unwrap()));
+    assert!(seen.blocked > 0 && seen.syscalls >= seen.blocked, "{seen:?}");
+}
+
+/// A spinning waiter makes no system call and never blocks; what gives it away is a time slice within one call.
+#[test]
+fn a_spinlock_spends_slices_in_one_call() {
+    let Some(probe) = load(Options::default()) else { return };
+    let lock = AtomicBool::new(false);
+    let seen = watch(&probe, |own| {
+        while lock.swap(true, Acquire) {
+            std::hint::spin_loop();
+        }
+        work(own);
+        lock.store(false, Release);
+    });
+    assert_eq!((seen.syscalls, seen.blocked), (0, 0), "{seen:?}");
+    assert!(seen.long_slices > 0, "{seen:?}");
+    assert!(seen.others_went_on < seen.held_up, "others stood still while a holder was preempted: {seen:?}");
+}
+
+#[test]
+fn a_yielding_spinlock_is_seen_by_its_system_calls() {
+    let Some(probe) = load(Options::default()) else { return };
+    let lock = AtomicBool::new(false);
+    let seen = watch(&probe, |own| {
+        while lock.swap(true, Acquire) {
+            std::thread::yield_now();
+        }
+        work(own);
+        lock.store(false, Release);
+    });
+    assert_eq!(seen.blocked, 0, "{seen:?}");
+    assert!(seen.syscalls > 0 && seen.yielded > 0, "{seen:?}");
+}
