@@ -1,0 +1,88 @@
+//! Running other programs, and talking.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+
+/// What every task ends with.
+pub(crate) const EXIT_CODES: &str = "Exit codes: 0 pass, 1 violation or failed test, 2 usage, 3 inconclusive, \
+                                     4 cannot run here, 130 interrupted";
+
+/// Exit code of a task that this machine or user does not allow.
+pub(crate) const CANNOT_RUN: u8 = 4;
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository").to_owned()
+}
+
+/// `cargo` in the repository, without what the cargo that runs this task has set for it.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Says something to whoever watches.
+#[expect(clippy::print_stderr, reason = "this is how tasks talk")]
+pub(crate) fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+/// How a command looks on a command line.
+pub(crate) fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// Runs a command that must succeed.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("failed to start `{}`", shown(command)))?;
+    ensure!(status.success(), "`{}` failed: {status}", shown(command));
+    Ok(())
+}
+
+/// Standard output of a command that must succeed, without the white space at its ends.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("failed to start `{}`", shown(command)))?;
+    ensure!(
+        output.status.success(),
+        "`{}` failed: {}\n{}",
+        shown(command),
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Runs a command and passes its standard output on, line by line, to `line` as well. True if it succeeded.
+pub(crate) fn follow(command: &mut Command, mut line: impl FnMut(&str)) -> Result<bool> {
+    let what = shown(command);
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("failed to start `{what}`"))?;
+    let output = child.stdout.take().context("its output is piped")?;
+    for text in BufReader::new(output).split(b'\n') {
+        let text = String::from_utf8_lossy(&text?).into_owned();
+        let _ = writeln!(std::io::stdout(), "{text}");
+        line(&text);
+    }
+    Ok(child.wait()?.success())
+}
+
+/// True if the user is root.
+pub(crate) fn is_root() -> bool {
+    output(Command::new("id").arg("-u")).is_ok_and(|id| id == "0")
+}
+
+/// True if there is a program of this name.
+pub(crate) fn exists(program: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}
