@@ -1,1 +1,33 @@
-//! Under construction in this commit series.
+//! Benchmark cases for dlt-logger: load, measurement, accounting, and the embedded receiver that checks every frame.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`cli`], [`config`] | the command line, and what it asks for |
+//! | [`case`] | the cases by name, their rows, and what follows from them |
+//! | [`load`] | the load engine: producers, accounts |
+//! | [`control`] | negative controls: loggers that wait for locks |
+//! | [`collector`] | the receiver |
+//! | [`measure`] | clocks, CPU time, latencies, the floor |
+//! | [`report`] | rows, tables, JSON |
+//! | [`audit`], [`stacks`] | the kernel probe's evidence, the verdict, flamegraphs |
+//! | [`selftest`] | does the probe work on this kernel |
+//! | [`watch`] | what a run tells the kernel probe |
+//! | [`daemon`] | `dlt-daemon`: the receiver as a program of its own |
+//! | [`exit_code`], [`error`], [`interrupt`] | how a run ends |
+
+pub mod audit;
+pub mod case;
+pub mod cli;
+pub mod collector;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod error;
+pub mod exit_code;
+pub mod interrupt;
+pub mod load;
+pub mod measure;
+pub mod report;
+pub mod selftest;
+pub mod stacks;
+pub mod watch;

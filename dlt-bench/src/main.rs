@@ -1,2 +1,49 @@
-//! Under construction in this commit series.
-fn main() {}
+//! `dlt-bench`: parse, call, exit code.
+
+use std::io::Write;
+
+use dlt_bench::audit::Audit;
+use dlt_bench::audit::inspector::give_back;
+use dlt_bench::case::driver;
+use dlt_bench::case::measure::Nobody;
+use dlt_bench::cli::{self, Request};
+use dlt_bench::config::Config;
+use dlt_bench::error::Error;
+use dlt_bench::exit_code::ExitCode;
+use dlt_bench::interrupt;
+use dlt_bench::report::output::Outputs;
+use dlt_bench::selftest;
+
+fn main() -> std::process::ExitCode {
+    let result = cli::parse().and_then(|request| match request {
+        Request::List => Ok(print(&cli::list())),
+        Request::Selftest => Ok(selftest::run()),
+        Request::Run(config) => run(&config),
+    });
+    match result {
+        Ok(code) => code.into(),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            error.exit_code().into()
+        }
+    }
+}
+
+fn run(config: &Config) -> Result<ExitCode, Error> {
+    interrupt::install().map_err(|error| Error::cannot_run(format!("failed to handle Ctrl-C: {error}")))?;
+    let outputs = Outputs::open(config.json.clone(), config.out.as_deref())?;
+    let prepared = driver::prepare(config)?;
+    if !config.profile {
+        return driver::run(config, prepared, &mut Nobody::default(), outputs);
+    }
+    let mut audit = Audit::start(dlt_logger::Config::from_env()?, config.out.clone())?;
+    let code = driver::run(config, prepared, &mut audit, outputs);
+    config.out.iter().for_each(|folder| give_back(folder));
+    code
+}
+
+/// A reader that has gone away is no error.
+fn print(text: &str) -> ExitCode {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::Pass
+}

@@ -101,7 +101,11 @@ pub enum ConfigError {
     },
 }
 
-fn not_accepted(name: impl fmt::Display, value: impl fmt::Display, accepted: impl fmt::Display) -> ConfigError {
+fn not_accepted(
+    name: impl fmt::Display,
+    value: impl fmt::Display,
+    accepted: impl fmt::Display,
+) -> ConfigError {
     ConfigError::NotAccepted {
         name: name.to_string(),
         value: value.to_string(),
@@ -209,7 +213,8 @@ impl Config {
     /// # Errors
     /// The first value that is not accepted.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let Self { num_buffers, buffer_sizes, batch_size, overflow_mode: _, timeout, memory_limit_bytes } = self;
+        let Self { num_buffers, buffer_sizes, batch_size, overflow_mode: _, timeout, memory_limit_bytes } =
+            self;
         in_range("num_buffers", *num_buffers, &NUM_BUFFERS, "a number of buffers")?;
         if buffer_sizes.len() != *num_buffers {
             let accepted = format!("one size for each of the {num_buffers} buffers of `num_buffers`");
@@ -219,9 +224,14 @@ impl Config {
             in_range(format_args!("buffer_sizes[{buffer}]"), size, &BUFFER_SIZE, "a number of messages")?;
         }
         in_range("batch_size", *batch_size, &BATCH_SIZE, "a number of messages")?;
-        let (least, most) = (Duration::from_millis(*TIMEOUT_MS.start()), Duration::from_millis(*TIMEOUT_MS.end()));
+        let (least, most) =
+            (Duration::from_millis(*TIMEOUT_MS.start()), Duration::from_millis(*TIMEOUT_MS.end()));
         if !(least..=most).contains(timeout) {
-            return Err(not_accepted("timeout", format!("{timeout:?}"), format!("a time of {least:?}..={most:?} is")));
+            return Err(not_accepted(
+                "timeout",
+                format!("{timeout:?}"),
+                format!("a time of {least:?}..={most:?} is"),
+            ));
         }
         in_range("memory_limit_bytes", *memory_limit_bytes, &(1..=u64::MAX), "a number of bytes")
     }

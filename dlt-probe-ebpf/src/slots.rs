@@ -28,6 +28,7 @@ impl SlotTable {
         Self { mapping: Arc::new(mapping) }
     }
 
+    #[expect(clippy::cast_ptr_alignment, reason = "a mapping is page aligned")]
     /// The slot with this index; indices from [`MAX_SLOTS`] on begin again at 0.
     pub fn slot(&self, index: usize) -> SlotPtr {
         let slot = self.mapping.address().cast::<Slot>().wrapping_add(index % MAX_SLOTS as usize);

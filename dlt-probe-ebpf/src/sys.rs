@@ -80,9 +80,9 @@ pub(crate) fn map_element<T>(
 
 /// A system call with up to six arguments, by number: for exactly known numbers of calls, past the C library.
 pub(crate) fn raw_call(number: libc::c_long, arguments: [usize; 6]) -> io::Result<usize> {
-    let [a, b, c, d, e, f] = arguments;
+    let a = arguments;
     // SAFETY: callers pass addresses of live values of the right size, or numbers.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    let result = unsafe { libc::syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]) };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result.cast_unsigned() as usize) }
 }
 

@@ -6,7 +6,10 @@
 //! A string is sent as UTF-8 with its length and a final NUL. NUL characters within it are sent as they are; most
 //! viewers show such a string up to the first one.
 
-#![expect(clippy::inline_always, reason = "the log call is one straight line: sizes and type infos fold to constants")]
+#![expect(
+    clippy::inline_always,
+    reason = "the log call is one straight line: sizes and type infos fold to constants"
+)]
 
 use super::type_info as ti;
 

@@ -12,9 +12,9 @@
 #![expect(unsafe_code, reason = "words are reached by `position & mask` without a check")]
 
 mod consumer;
+pub(crate) mod gate;
 #[cfg(all(test, loom))]
 mod models;
-pub(crate) mod gate;
 pub(crate) mod order;
 pub(crate) mod park;
 mod producer;

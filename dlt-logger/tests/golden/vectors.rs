@@ -21,7 +21,7 @@ pub(crate) fn folder(name: &str) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<_> = std::fs::read_dir(path(name))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|file| file.ends_with(".bin"))
+        .filter(|file| file.strip_suffix(".bin").is_some())
         .map(|file| (file.clone(), read(&format!("{name}/{file}"))))
         .collect();
     files.sort();

@@ -11,7 +11,7 @@ use crate::state::{PENDING, SCRATCH, STACKS, config, current_ids, in_call, lose}
 
 /// Least time between two stacks of one thread: a thread that blocks all the time is sampled, and what was left out is
 /// counted.
-const INTERVAL_NS: u64 = 200_000;
+const INTERVAL_NS: u64 = 1_000_000;
 
 /// Index in the scratch map: the sampling program may interrupt the others.
 const OF_SWITCH: u32 = 0;

@@ -65,7 +65,9 @@ fn watch(probe: &Probe, call: impl Fn(&mut [u64; 64]) + Sync) -> Seen {
 }
 
 fn work(own: &mut [u64; 64]) {
-    own.iter_mut().for_each(|word| *word = word.wrapping_add(1));
+    for word in own.iter_mut() {
+        *word = word.wrapping_add(1);
+    }
     std::hint::black_box(own);
 }
 

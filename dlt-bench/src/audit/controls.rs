@@ -1,0 +1,96 @@
+//! Negative controls: loggers with a lock, under the same load and the same eyes. Each must fail, and for its own reason;
+//! otherwise nothing that passes means anything.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::evidence::Evidence;
+use super::inspector::{confinement, explain_waits};
+use super::judge::{self, Verdict};
+use super::session::Session;
+use crate::case::spec::{ROUND, THREADS};
+use crate::load::plan::{LoggerKind, Plan, Volume};
+use crate::load::{self};
+use crate::stacks::names::Names;
+use crate::stacks::svg::control_label;
+
+/// Length of a control's window.
+const TIME: Duration = Duration::from_millis(1200);
+
+/// How one control came out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ControlResult {
+    /// Its name.
+    pub logger: &'static str,
+    /// It failed the audit for the right reason.
+    pub is_found: bool,
+    /// What it was found by, or why it was not.
+    pub found_by: String,
+    /// All reasons of its verdict.
+    pub reasons: Vec<String>,
+    /// Where it waited.
+    pub waits: Vec<String>,
+}
+
+/// Runs the three controls.
+pub fn run(session: &Session, config: &dlt_logger::Config, names: &mut Names) -> Vec<ControlResult> {
+    let controls = [LoggerKind::Mutex, LoggerKind::Spin, LoggerKind::SpinYield];
+    controls.into_iter().map(|logger| one(session, config, logger, names)).collect()
+}
+
+fn one(
+    session: &Session,
+    config: &dlt_logger::Config,
+    logger: LoggerKind,
+    names: &mut Names,
+) -> ControlResult {
+    let failed = |found_by: String| ControlResult {
+        logger: logger.name(),
+        is_found: false,
+        found_by,
+        reasons: Vec::new(),
+        waits: Vec::new(),
+    };
+    let label = control_label(logger.name());
+    let plan = Plan {
+        logger,
+        producer_cpus: confinement(THREADS),
+        ..Plan::new(config.clone(), THREADS, Volume::AtLeast { time: TIME, round: ROUND })
+    };
+    if let Err(error) = session.begin(&label, false) {
+        return failed(error.to_string());
+    }
+    if let Err(error) = load::run(&plan, session) {
+        return failed(error.to_string());
+    }
+    match session.finish() {
+        Err(error) => failed(error.to_string()),
+        Ok((evidence, _)) => {
+            let judgement = judge::judge(&evidence);
+            let reason = right_reason(logger, &evidence);
+            let is_found = judgement.verdict == Verdict::Fail && reason.is_some();
+            ControlResult {
+                logger: logger.name(),
+                is_found,
+                found_by: reason
+                    .unwrap_or_else(|| format!("verdict {}, not by what it does", judgement.verdict.name())),
+                reasons: judgement.reasons,
+                waits: explain_waits(session, &label, names),
+            }
+        }
+    }
+}
+
+/// What a control must be found by.
+pub fn right_reason(logger: LoggerKind, evidence: &Evidence) -> Option<String> {
+    let (count, what) = match logger {
+        LoggerKind::Dlt => return None,
+        LoggerKind::Mutex => (evidence.sum(|p| p.blocked_in_call), "blocking switches inside a call"),
+        LoggerKind::Spin => {
+            (evidence.sum(|p| p.long_slices), "time slices of more than 0.5 ms within one call")
+        }
+        LoggerKind::SpinYield => (evidence.sum(|p| p.yielded_in_call), "yields inside a call"),
+    };
+    (count > 0).then(|| format!("{count} {what}"))
+}

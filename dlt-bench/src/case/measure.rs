@@ -1,0 +1,158 @@
+//! A row's passes, and the row that they make.
+
+use std::time::Duration;
+
+use dlt_logger::config::Warning;
+
+use super::concurrency::{BURST, PAUSE};
+use super::measured::Measured;
+use super::spec::{ROUND, RowSpec};
+use crate::config::Options;
+use crate::error::Error;
+use crate::exit_code::ExitCode;
+use crate::interrupt;
+use crate::load::plan::{Pass, Plan, Shape, Volume};
+use crate::load::producer::Latencies;
+use crate::load::{self, Run};
+use crate::measure::floor;
+use crate::report::Row;
+use crate::watch::Watcher;
+
+/// Every so many messages of a worker one is timed from call to `writev`.
+const DELIVERY_SAMPLING: u32 = 256;
+/// The same at a fixed rate, where there are few.
+const PACED_SAMPLING: u32 = 4;
+/// Time per figure of the floor.
+const FLOOR_TIME: Duration = Duration::from_millis(400);
+/// Who looks on from outside while rows are measured.
+pub trait Inspector: std::fmt::Debug {
+    /// Is told of the throughput pass.
+    fn watcher(&self) -> &dyn Watcher;
+    /// Processors that this many producers are to be confined to; `None`: all.
+    fn producer_cpus(&self, producers: usize) -> Option<Vec<usize>>;
+    /// A throughput pass is about to begin.
+    fn begin_row(&mut self, _plan: &Plan) {}
+    /// It has ended; adds to the row what was seen.
+    fn end_row(&mut self, row: &mut Row);
+    /// All rows are measured: its account of the whole run, and its part of the exit code.
+    fn finish(&mut self) -> (Option<serde_json::Value>, ExitCode) {
+        (None, ExitCode::Pass)
+    }
+    /// Its last words for people.
+    fn closing(&self) -> String {
+        String::new()
+    }
+}
+
+/// Nobody looks on.
+#[derive(Debug, Default)]
+pub struct Nobody(crate::watch::Unwatched);
+
+impl Inspector for Nobody {
+    fn watcher(&self) -> &dyn Watcher {
+        &self.0
+    }
+
+    fn producer_cpus(&self, _producers: usize) -> Option<Vec<usize>> {
+        None
+    }
+
+    fn end_row(&mut self, row: &mut Row) {
+        let reason = "not watched by the kernel probe: use --profile";
+        row.null_because.insert("audit", reason.to_owned());
+        row.null_because.insert("counters", reason.to_owned());
+    }
+}
+
+/// The configuration that a row runs with, and the variables that have no effect in it.
+///
+/// # Errors
+/// A `DLT_USER_` variable has a value that is not accepted.
+pub fn configuration(spec: &RowSpec) -> Result<(dlt_logger::Config, Vec<Warning>), Error> {
+    Ok(dlt_logger::Config::from_env_swept(&spec.overrides)?)
+}
+
+/// Measures a row. `None` if it was interrupted before it had anything to show.
+///
+/// # Errors
+/// The sink, the logger or a thread cannot be started.
+pub fn measure(
+    case: &str,
+    spec: &RowSpec,
+    options: &Options,
+    iterations: usize,
+    inspector: &mut dyn Inspector,
+) -> Result<Option<Row>, Error> {
+    let (config, _) = configuration(spec)?;
+    let is_paced = matches!(spec.shape, Shape::Paced { .. });
+    let volume = |time| match options.messages {
+        Some(messages) => Volume::Messages(messages),
+        None => Volume::AtLeast { time, round: ROUND },
+    };
+    let plan = Plan {
+        logger: options.logger,
+        sink: options.sink.clone(),
+        shape: spec.shape,
+        // At a fixed rate the clock readings take nothing from the rate: one pass does for both.
+        pass: if is_paced { Pass::Latency } else { Pass::Throughput },
+        delivery_sampling: if is_paced { PACED_SAMPLING } else { DELIVERY_SAMPLING },
+        idle: spec.idle,
+        producer_cpus: inspector.producer_cpus(spec.threads),
+        ..Plan::new(config, spec.threads, volume(spec.time))
+    };
+    inspector.begin_row(&plan);
+    let mut runs = Vec::new();
+    for _ in 0..iterations {
+        runs.push(load::run(&plan, inspector.watcher())?);
+        if interrupt::requested() {
+            break;
+        }
+    }
+    let is_interrupted = interrupt::requested();
+    let latencies = if is_paced {
+        merged(median(&runs))
+    } else if is_interrupted {
+        Latencies::default()
+    } else {
+        let plan = Plan {
+            pass: Pass::Latency,
+            delivery_sampling: 0,
+            idle: None,
+            volume: volume(spec.latency_time),
+            ..plan.clone()
+        };
+        let run = load::run(&plan, &crate::watch::Unwatched::default())?;
+        let latencies = merged(&run);
+        runs.push(run);
+        latencies
+    };
+    let latency_run = if is_paced || is_interrupted { None } else { runs.pop() };
+    let floor = (spec.floor && !is_interrupted).then(|| floor::measure(BURST, PAUSE, FLOOR_TIME)).flatten();
+
+    let mut row = Measured {
+        case,
+        plan: &plan,
+        name: &spec.name,
+        median: median(&runs),
+        runs: &runs,
+        latencies: &latencies,
+        latency_run: latency_run.as_ref(),
+        floor,
+    }
+    .row();
+    inspector.end_row(&mut row);
+    Ok((row.attempted > 0).then_some(row))
+}
+
+fn merged(run: &Run) -> Latencies {
+    let mut all = Latencies::default();
+    run.producers.iter().for_each(|worked| all.merge(&worked.latencies));
+    all
+}
+
+/// The run with the median rate; of two the slower one.
+fn median(runs: &[Run]) -> &Run {
+    let mut order: Vec<_> = runs.iter().collect();
+    order.sort_by(|a, b| a.delivered_per_s().total_cmp(&b.delivered_per_s()));
+    order[(order.len() - 1) / 2]
+}

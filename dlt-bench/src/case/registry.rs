@@ -1,0 +1,210 @@
+//! All cases by name.
+
+use super::spec::Section;
+use super::{buffer, concurrency, overflow};
+use crate::config::Options;
+use crate::error::Error;
+use dlt_logger::OverflowMode;
+
+/// Something that can be run by name.
+#[derive(Debug)]
+pub struct Case {
+    /// Its name.
+    pub name: &'static str,
+    /// What it shows.
+    pub summary: &'static str,
+    /// How often each row is measured unless the user says so.
+    pub iterations: usize,
+    /// Its sections.
+    pub sections: fn(&Options) -> Vec<Section>,
+}
+
+/// All of them, in the order of `list`.
+pub static CASES: [Case; 15] = [
+    Case {
+        name: "overflow-drop",
+        summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
+        iterations: 1,
+        sections: overflow::drop_newest,
+    },
+    Case {
+        name: "overflow-overwrite",
+        summary: "Overwrite under overload: the last messages are kept, the oldest give way and are counted",
+        iterations: 1,
+        sections: overflow::overwrite,
+    },
+    Case {
+        name: "overflow-timeout",
+        summary: "BlockWithTimeout under overload: calls wait for room, at most for the timeout",
+        iterations: 1,
+        sections: overflow::timeout,
+    },
+    Case {
+        name: "overflow-all",
+        summary: "the three modes beside each other",
+        iterations: 1,
+        sections: overflow::all,
+    },
+    Case {
+        name: "buffer-count",
+        summary: "1, 2, 4, 8 buffers, each with a worker of its own",
+        iterations: 1,
+        sections: buffer::buffer_count,
+    },
+    Case {
+        name: "buffer-size",
+        summary: "lanes of 512 to 8,192 messages",
+        iterations: 1,
+        sections: buffer::buffer_size,
+    },
+    Case {
+        name: "batch-size",
+        summary: "1 to 64 messages per writev",
+        iterations: 1,
+        sections: buffer::batch_size,
+    },
+    Case {
+        name: "buffer-all",
+        summary: "buffer-count, buffer-size and batch-size",
+        iterations: 1,
+        sections: buffer::all,
+    },
+    Case {
+        name: "concurrency-single",
+        summary: "one thread, in bursts and sustained, as a multiple of the floor measured in the same run",
+        iterations: 1,
+        sections: concurrency::single,
+    },
+    Case {
+        name: "concurrency-mpsc",
+        summary: "several threads (4) without a pause",
+        iterations: 1,
+        sections: concurrency::mpsc,
+    },
+    Case {
+        name: "concurrency-scale",
+        summary: "1, 2, 4, 8, 16 threads: speed-up and efficiency on the cores there are",
+        iterations: 1,
+        sections: concurrency::scale,
+    },
+    Case {
+        name: "concurrency-burst",
+        summary: "a fixed rate, evenly and in bursts: latency from when a call was due",
+        iterations: 1,
+        sections: concurrency::burst,
+    },
+    Case {
+        name: "concurrency-all",
+        summary: "the four concurrency cases",
+        iterations: 1,
+        sections: concurrency::all,
+    },
+    Case {
+        name: "quick",
+        summary: "the three modes, one thread, 4 threads (about 30 s)",
+        iterations: 2,
+        sections: quick,
+    },
+    Case {
+        name: "full",
+        summary: "overflow-all, buffer-all and concurrency-all, each row three times (about 5 min); the same as -a",
+        iterations: 3,
+        sections: full,
+    },
+];
+
+/// The cases that `--profile` runs when none is named: about a minute.
+pub const PROFILED: [&str; 2] = ["overflow-all", "concurrency-all"];
+
+fn quick(options: &Options) -> Vec<Section> {
+    vec![
+        overflow::section("quick", options, &OverflowMode::ALL),
+        concurrency::one_and_several("quick", options),
+    ]
+}
+
+fn full(options: &Options) -> Vec<Section> {
+    [overflow::all(options), buffer::all(options), concurrency::all(options)].concat()
+}
+
+/// The case with this name.
+///
+/// # Errors
+/// There is none; the message names the nearest.
+pub fn find(name: &str) -> Result<&'static Case, Error> {
+    CASES.iter().find(|case| case.name == name).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> Error {
+    let likeness = |case: &Case| {
+        let whole = strsim::jaro_winkler(name, case.name);
+        // Half a name is likelier meant than one that merely looks alike.
+        if case.name.contains(name) && !name.is_empty() { whole.max(0.95) } else { whole }
+    };
+    let mut near: Vec<_> = CASES.iter().map(|case| (likeness(case), case.name)).collect();
+    near.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let near: Vec<_> =
+        near.iter().filter(|(likeness, _)| *likeness > 0.75).take(3).map(|(_, name)| *name).collect();
+    let hint = if near.is_empty() {
+        "`dlt-bench list` names all cases".to_owned()
+    } else {
+        format!("did you mean {}? `dlt-bench list` names all cases", near.join(", "))
+    };
+    Error::usage(format!("there is no case `{name}`")).with_hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_found_and_unique() {
+        for case in &CASES {
+            assert_eq!(find(case.name).unwrap().name, case.name);
+            assert_eq!(CASES.iter().filter(|other| other.name == case.name).count(), 1);
+        }
+        assert!(PROFILED.iter().all(|name| find(name).is_ok()));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_nearest() {
+        for (wrong, right) in
+            [("overflow-dorp", "overflow-drop"), ("mpsc", "concurrency-mpsc"), ("bufer-size", "buffer-size")]
+        {
+            let text = find(wrong).unwrap_err().to_string();
+            assert!(text.contains(right) && text.contains(wrong), "{text}");
+        }
+        assert!(!find("zzzz").unwrap_err().to_string().contains("did you mean"));
+    }
+
+    #[test]
+    fn sweeps_have_the_stated_values() {
+        let rows = |name: &str| -> Vec<String> {
+            let sections = (find(name).unwrap().sections)(&Options::default());
+            sections.into_iter().flat_map(|section| section.rows).map(|row| row.name).collect()
+        };
+        assert_eq!(rows("buffer-count").len(), 4);
+        assert_eq!(rows("buffer-size").len(), 5);
+        assert_eq!(rows("batch-size").len(), 6);
+        assert_eq!(rows("buffer-all").len(), 15);
+        assert_eq!(rows("concurrency-scale").len(), 5);
+        assert_eq!(rows("overflow-all"), ["Overwrite", "DropNewest", "BlockWithTimeout"]);
+        assert_eq!(rows("quick").len(), 5);
+        assert_eq!(rows("full").len(), 3 + 15 + 3 + 1 + 5 + 3);
+    }
+
+    /// The rate is that of all producers together, whatever their number.
+    #[test]
+    fn paced_rows_keep_their_rate() {
+        use crate::load::plan::Shape;
+        for threads in [1, 2, 3, 4, 7, 16] {
+            let options = Options { threads: Some(threads), ..Options::default() };
+            let section = &concurrency::burst(&options)[0];
+            for row in &section.rows {
+                let Shape::Paced { calls, interval, .. } = row.shape else { continue };
+                let per_s = threads as f64 * f64::from(calls) / interval.as_secs_f64();
+                assert!((9_990.0..10_200.0).contains(&per_s), "{threads} threads, {}: {per_s}", row.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::case::registry::{self, CASES, Case};
+use crate::config::{Config, Options};
+use crate::error::Error;
+use crate::load::plan::{LoggerKind, MAX_PRODUCERS};
+use crate::load::sink::SinkChoice;
+use crate::report::output::JsonTarget;
+
+const AFTER_HELP: &str = "\
+Examples:
+  dlt-bench -c overflow-all                       what each overflow mode does under overload
+  dlt-bench quick                                 the most important figures in half a minute
+  dlt-bench -c buffer-all --json report.json      tables for you, JSON for a program
+  dlt-bench -c concurrency-single --sink null     the log call beside the floor of this machine
+  dlt-bench -c concurrency-mpsc --logger mutex    the same load on a logger that waits for a lock
+  dlt-bench -c overflow-all --profile --out run   the same under the kernel probe, with flamegraphs (root)
+  dlt-bench -c concurrency-single | grep \"Throughput\" | awk '{print $4}'
+
+Sinks:
+  collector      receives on Unix socket pairs, takes every frame apart, checks sequence numbers (default)
+  null           /dev/null: accepted by the kernel, not verified
+  file:PATH      a .dlt file, begun anew for every row (2 GiB at most) and checked afterwards
+  unix:PATH      a Unix stream socket that somebody listens on
+  daemon[:ADDR]  dlt-daemon: its default socket, a socket's absolute path, or IP:PORT
+
+Environment (cases honour it, and say so where a case sets a value itself):
+  DLT_USER_NUM_BUFFERS (4), DLT_USER_BUFFER_SIZE_<n> (2048 messages per lane), DLT_USER_BATCH_SIZE (16),
+  DLT_USER_OVERFLOW_MODE (0 Overwrite, 1 DropNewest, 2 BlockWithTimeout), DLT_USER_TIMEOUT_MS (100),
+  DLT_USER_MEMORY_LIMIT (256M)
+
+Exit codes:
+  0    everything that ran is in order
+  1    accounts that do not agree, an audit that failed, a sink that failed
+  2    usage, or an output that cannot be written; found before any case runs
+  3    inconclusive: the probe lost something, or a control failed
+  4    cannot run here; the message says what is missing and how to get it
+  130  Ctrl-C, with the report of what was done; a second Ctrl-C ends at once";
+
+/// Benchmark cases for dlt-logger: throughput, latency and an exact account of every message.
+#[derive(Debug, Parser)]
+#[command(name = "dlt-bench", version, about, after_long_help = AFTER_HELP, after_help = "More with --help.", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Runs this case; can be given several times
+    #[arg(short = 'c', long = "case", value_name = "CASE")]
+    cases: Vec<String>,
+    /// Runs all cases; the same as `full`
+    #[arg(short, long)]
+    all: bool,
+    #[command(flatten)]
+    options: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Names all cases
+    List,
+    /// Runs cases by name
+    Case {
+        /// Names, as `list` gives them
+        #[arg(required = true, value_name = "CASE")]
+        names: Vec<String>,
+    },
+    /// Runs the most important rows in about 30 s
+    Quick,
+    /// Runs all cases in about 5 min
+    Full,
+    /// Loads the kernel probe and shows that it counts exactly on this kernel
+    Selftest,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Writes the report as JSON to a file, or with `-` to standard output (text then goes to standard error)
+    #[arg(long, value_name = "FILE|-", global = true)]
+    json: Option<PathBuf>,
+    /// Messages per row, instead of whole rounds for about 2 s
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u64).range(1..=4_000_000_000))]
+    messages: Option<u64>,
+    /// Producers, instead of the case's
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u64).range(1..=MAX_PRODUCERS as u64))]
+    threads: Option<u64>,
+    /// How often each row is measured; the median counts
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    iterations: Option<u64>,
+    /// What is called: dlt-logger, or a negative control
+    #[arg(long, value_name = "LOGGER", global = true, default_value = "dlt")]
+    logger: Logger,
+    /// Where frames go: collector, null, file:PATH, unix:PATH, daemon[:ADDR]
+    #[arg(long, value_name = "SINK", global = true, default_value = "collector", value_parser = SinkChoice::parse)]
+    sink: SinkChoice,
+    /// Writes report.json, and with --profile flamegraphs, to this folder
+    #[arg(long, value_name = "DIR", global = true)]
+    out: Option<PathBuf>,
+    /// Watches from inside the kernel and judges whether a producer ever waited
+    #[arg(long, global = true)]
+    profile: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Logger {
+    Dlt,
+    Mutex,
+    Spin,
+    SpinYield,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// Names of all cases.
+    List,
+    /// The probe's self-test.
+    Selftest,
+    /// A run.
+    Run(Box<Config>),
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// A case that does not exist.
+///
+/// # Panics
+/// Never returns if the command line is not accepted, or asks for help: that is printed, and the process ends.
+pub fn parse() -> Result<Request, Error> {
+    request(Cli::parse())
+}
+
+fn request(cli: Cli) -> Result<Request, Error> {
+    let Cli { command, mut cases, all, options } = cli;
+    match command {
+        Some(Command::List) => return Ok(Request::List),
+        Some(Command::Selftest) => return Ok(Request::Selftest),
+        Some(Command::Case { names }) => cases.extend(names),
+        Some(Command::Quick) => cases.push("quick".to_owned()),
+        Some(Command::Full) => cases.push("full".to_owned()),
+        None => {}
+    }
+    if all {
+        cases.push("full".to_owned());
+    }
+    let RunArgs { json, messages, threads, iterations, logger, sink, out, profile } = options;
+    if cases.is_empty() && profile {
+        cases.extend(registry::PROFILED.map(str::to_owned));
+    }
+    if cases.is_empty() {
+        return Err(Error::usage("no case is named").with_hint("name one with -c, or see `dlt-bench list`"));
+    }
+    let cases = cases.iter().map(|name| registry::find(name)).collect::<Result<_, _>>()?;
+    let json =
+        json.map(|path| if path.as_os_str() == "-" { JsonTarget::Stdout } else { JsonTarget::File(path) });
+    let logger = match logger {
+        Logger::Dlt => LoggerKind::Dlt,
+        Logger::Mutex => LoggerKind::Mutex,
+        Logger::Spin => LoggerKind::Spin,
+        Logger::SpinYield => LoggerKind::SpinYield,
+    };
+    let options = Options {
+        logger,
+        sink,
+        messages,
+        threads: threads.map(|n| n as usize),
+        iterations: iterations.map(|n| n as usize),
+    };
+    Ok(Request::Run(Box::new(Config { cases, options, json, out, profile })))
+}
+
+/// The text of `list`: a name and what it shows on each line.
+pub fn list() -> String {
+    let width = CASES.iter().map(|case| case.name.len()).max().unwrap_or_default();
+    let line = |case: &Case| format!("{:width$}  {}\n", case.name, case.summary);
+    CASES.iter().map(line).collect::<Vec<_>>().concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run(args: &[&str]) -> Config {
+        let cli = Cli::try_parse_from([&["dlt-bench"], args].concat()).unwrap();
+        match request(cli).unwrap() {
+            Request::Run(config) => *config,
+            Request::List | Request::Selftest => panic!("a run was asked for"),
+        }
+    }
+
+    fn names(config: &Config) -> Vec<&str> {
+        config.cases.iter().map(|case| case.name).collect()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_ways_to_name_a_case() {
+        assert_eq!(names(&run(&["-c", "buffer-all", "-c", "quick"])), ["buffer-all", "quick"]);
+        assert_eq!(names(&run(&["case", "buffer-all"])), ["buffer-all"]);
+        assert_eq!(names(&run(&["quick", "--sink", "null"])), ["quick"]);
+        assert_eq!(names(&run(&["-a"])), names(&run(&["full"])));
+        assert_eq!(names(&run(&["--profile"])), registry::PROFILED);
+    }
+
+    #[test]
+    fn options_reach_the_config() {
+        let config = run(&[
+            "-c",
+            "quick",
+            "--json",
+            "-",
+            "--messages",
+            "7",
+            "--threads",
+            "3",
+            "--iterations",
+            "2",
+            "--logger",
+            "spin-yield",
+            "--sink",
+            "null",
+            "--out",
+            "d",
+        ]);
+        assert_eq!(config.json, Some(JsonTarget::Stdout));
+        assert_eq!(config.out, Some("d".into()));
+        let expected = Options {
+            logger: LoggerKind::SpinYield,
+            sink: SinkChoice::Null,
+            messages: Some(7),
+            threads: Some(3),
+            iterations: Some(2),
+        };
+        assert_eq!(config.options, expected);
+    }
+
+    #[test]
+    fn every_case_is_listed() {
+        let list = list();
+        assert_eq!(list.lines().count(), CASES.len());
+        assert!(CASES.iter().all(|case| list.contains(case.name)));
+    }
+}

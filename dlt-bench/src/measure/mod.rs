@@ -1,0 +1,7 @@
+//! Measuring: clocks, CPU time, latencies, the floor.
+
+pub mod clock;
+pub mod cpu;
+pub mod floor;
+pub mod latency;
+pub mod perf;
