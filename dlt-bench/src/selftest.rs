@@ -1,8 +1,8 @@
 //! `dlt-bench selftest`: does the probe work on this kernel? Loads it, compares the canary's numbers, and audits
 //! dlt-logger and a logger with a mutex for a second each.
 //!
-//! The canary decides. How often a thread is preempted depends on the machine (under emulation hardly ever), so a verdict
-//! that is inconclusive is said and does no harm.
+//! The canary decides. The audits show the whole way; on an emulated processor they are printed and not judged, for there time
+//! passes in which the guest's own clock and scheduler are not to be believed.
 
 use std::io::Write;
 use std::time::Duration;
@@ -40,7 +40,12 @@ pub fn run() -> ExitCode {
     let mutex = audited(&session, LoggerKind::Mutex);
     let mut canary = before;
     canary.add(session.sing());
-    let code = [&dlt, &mutex].into_iter().fold(ExitCode::Pass, |code, (part, _)| code.and(*part));
+    let code = if is_emulated() {
+        say("audits    not judged: the processor is emulated");
+        ExitCode::Pass
+    } else {
+        [&dlt, &mutex].into_iter().fold(ExitCode::Pass, |code, (part, _)| code.and(*part))
+    };
     say(&dlt.1);
     say(&mutex.1);
     let ledger = session.probe().ledger();
@@ -51,6 +56,13 @@ pub fn run() -> ExitCode {
     }
     say(&format!("canary    {} runs, {} numbers, all exact", canary.runs, canary.lines));
     code
+}
+
+/// QEMU without hardware virtualisation names its processor so.
+fn is_emulated() -> bool {
+    std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|text| {
+        text.lines().any(|line| line.starts_with("model name") && line.contains("TCG"))
+    })
 }
 
 fn audited(session: &Session, logger: LoggerKind) -> (ExitCode, String) {
