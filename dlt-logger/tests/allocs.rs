@@ -98,45 +98,49 @@ fn forbid_system_calls() {
     }
 }
 
-/// Runs in a child, for what is forbidden ends the process: `true` prepares the thread first.
-fn child_status(prepare: bool) -> std::process::ExitStatus {
+/// Runs in a child, for what is forbidden ends the process. `kind` is what [`child`] reads.
+fn child_status(kind: &str) -> std::process::ExitStatus {
     let mut command = std::process::Command::new(std::env::current_exe().unwrap());
-    command.args(["child", "--exact", "--nocapture"]);
-    command.env("ALLOCS_CHILD", if prepare { "prepared" } else { "unprepared" });
+    command.args(["child", "--exact", "--nocapture"]).env("ALLOCS_CHILD", kind);
     command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     command.status().unwrap()
 }
 
-/// The child's part; does nothing in the parent.
+/// What a child that was not killed ends with; not what the test harness ends with.
+const ALL_CALLS_MADE: i32 = 77;
+
+/// The child's part; does nothing in the parent. Words in `ALLOCS_CHILD`: the mode's number, `unprepared` for a thread that
+/// makes its lanes in its first call, `held` for workers that empty no lane, so that all but the first calls find it full.
 #[test]
 fn child() {
     let Ok(kind) = std::env::var("ALLOCS_CHILD") else { return };
-    for mode in [OverflowMode::Overwrite, OverflowMode::DropNewest] {
-        let logger = logger(mode);
-        let context = logger.context("ALLO").unwrap();
-        if kind == "prepared" {
-            assert!(logger.prepare_thread());
-        }
-        if mode == OverflowMode::DropNewest {
-            // The last one: from here on this thread can only end.
-            forbid_system_calls();
-            log_much(&context);
-            // SAFETY: ends the process at once.
-            unsafe { libc::_exit(0) };
-        }
-        log_much(&context);
+    let mode = if kind.contains('0') { OverflowMode::Overwrite } else { OverflowMode::DropNewest };
+    let logger = logger(mode);
+    let context = logger.context("ALLO").unwrap();
+    if !kind.contains("unprepared") {
+        assert!(logger.prepare_thread());
     }
+    if kind.contains("held") {
+        logger.pause_workers();
+    }
+    // From here on this thread can only end.
+    forbid_system_calls();
+    log_much(&context);
+    // SAFETY: ends the process at once.
+    unsafe { libc::_exit(ALL_CALLS_MADE) };
 }
 
 #[test]
 fn no_system_call_in_prepared_threads() {
-    let status = child_status(true);
-    assert!(status.success(), "{status}");
+    for kind in ["0", "0 held", "1", "1 held"] {
+        let status = child_status(kind);
+        assert_eq!(status.code(), Some(ALL_CALLS_MADE), "mode {kind}: {status}");
+    }
 }
 
 /// The filter works: a first call makes system calls (it maps a lane) and is killed for it.
 #[test]
 fn the_filter_finds_a_system_call() {
     use std::os::unix::process::ExitStatusExt;
-    assert_eq!(child_status(false).signal(), Some(libc::SIGSYS));
+    assert_eq!(child_status("1 unprepared").signal(), Some(libc::SIGSYS));
 }

@@ -149,7 +149,19 @@ fn memory_limit() {
     ] {
         assert_eq!(from(&[("DLT_USER_MEMORY_LIMIT", value)]).unwrap().memory_limit_bytes, bytes, "{value}");
     }
-    let more = ["0", "0M", "k", "M", "1T", "1kB", "1 k", "1kk", "17179869184G", "18014398509481984k"];
+    let more = [
+        "0",
+        "0M",
+        "k",
+        "M",
+        "1T",
+        "1kB",
+        "1 k",
+        "1kk",
+        "17179869184G",
+        "17179869185G",
+        "18014398509481984k",
+    ];
     for value in NO_NUMBERS.into_iter().chain(more) {
         refused("DLT_USER_MEMORY_LIMIT", value, "suffix k, M or G");
     }

@@ -131,7 +131,7 @@ fn a_message_larger_than_dlt_allows_is_too_large() {
     // 26 bytes of headers, 12 of the number, 6 of the bytes' type and length.
     let most = 65_535 - 26 - 12 - 6;
     assert_eq!(context.log(Level::Info, &(5u64, &bytes[..most])), Outcome::Accepted);
-    assert_eq!(context.log(Level::Info, &(5u64, &bytes[..most + 1])), Outcome::TooLarge);
+    assert_eq!(context.log(Level::Info, &(5u64, &bytes[..=most])), Outcome::TooLarge);
     assert_eq!(context.log(Level::Info, &(5u64, &bytes[..])), Outcome::TooLarge);
     assert_books(3, &join_after(logger, receivers, 1), &dlt_logger_total(1, 2));
 }

@@ -7,7 +7,7 @@
 //! A mutant is a model with one [`Site`] weakened to Relaxed, or its fence removed; it must fail. Every site is killed by a
 //! model here. What loom does not know: `membarrier` (two fences stand for it, as it amounts to one in each thread).
 
-use std::sync::atomic::{AtomicUsize, Ordering as StdOrdering};
+use std::sync::atomic::AtomicUsize;
 
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
@@ -108,14 +108,14 @@ fn drain(owned: &Owned, cursor: &mut Cursor, delivered: &mut Vec<u64>, overwrite
 /// Explores a model; counts the executions.
 fn explore(model: impl Fn() + Sync + Send + 'static) -> usize {
     static EXECUTIONS: AtomicUsize = AtomicUsize::new(0);
-    EXECUTIONS.store(0, StdOrdering::SeqCst);
+    EXECUTIONS.store(0, SeqCst);
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(move || {
-        EXECUTIONS.fetch_add(1, StdOrdering::SeqCst);
+        EXECUTIONS.fetch_add(1, SeqCst);
         model();
     });
-    EXECUTIONS.load(StdOrdering::SeqCst)
+    EXECUTIONS.load(SeqCst)
 }
 
 /// A producer that overwrites and a worker that copies meanwhile: what is delivered is whole and in order, and every
@@ -281,7 +281,7 @@ const MODELS: [(&str, fn()); 7] = [
 ];
 
 /// Every ordering, with the model that must not survive without it.
-const MUTANTS: [(Site, fn()); 15] = [
+const MUTANTS: [(Site, fn()); 16] = [
     (Site::PublishTail, reuse_after_copy),
     (Site::ReadTail, reuse_after_copy),
     (Site::PublishAccepted, empty_lane_counts_no_record_as_lost),
@@ -297,6 +297,7 @@ const MUTANTS: [(Site, fn()); 15] = [
     (Site::AdoptLane, adopted_lane_goes_on),
     (Site::LeaveCall, close_sees_every_accepted_record),
     (Site::ReadBusy, close_sees_every_accepted_record),
+    (Site::CloseBarrier, close_sees_every_accepted_record),
 ];
 
 /// One test, since the mutant is chosen for the whole process.
@@ -307,10 +308,11 @@ fn models_hold_and_every_weakened_ordering_is_found() {
         println!("{name}: {executions} executions");
         assert!(executions > 1, "{name} explored one execution only");
     }
+    // In the order of their declaration, the last of which is the barrier: none is left out.
+    assert!(MUTANTS.iter().enumerate().all(|(i, &(site, _))| site as usize == i), "a site without a mutant");
+    assert_eq!(MUTANTS.len(), Site::CloseBarrier as usize + 1, "a site without a mutant");
     let mut survivors = Vec::new();
-    // The barrier of a close as well: it has a model of its own kind.
-    let all = MUTANTS.into_iter().chain([(Site::CloseBarrier, close_sees_every_accepted_record as fn())]);
-    for (site, model) in all {
+    for (site, model) in MUTANTS {
         *MUTANT.lock().unwrap() = Some(site);
         let result = std::panic::catch_unwind(|| explore(model));
         *MUTANT.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;

@@ -345,7 +345,7 @@ fn overtaken_worker_skips_half_a_ring() {
     let oldest = bench.control.producer.oldest.load(Relaxed);
     // A copy that began at the start of the ring and was overtaken.
     reader.cursor.position = 0;
-    let copied = super::Copied::Words(super::consumer::Valid { words: 5..5, accepted: 40, overtaken: true });
+    let copied = Copied::Words(super::consumer::Valid { words: 5..5, accepted: 40, overtaken: true });
     assert!(reader.interpret(&ring, copied).unwrap().is_empty());
     assert!(
         reader.cursor.position >= oldest + 32,

@@ -111,7 +111,9 @@ pub(crate) fn logger_on_sockets(config: Config, pause: Duration) -> (Logger, Vec
 
 pub(crate) fn join(receivers: Vec<JoinHandle<Received>>) -> Received {
     let mut all = Received::default();
-    receivers.into_iter().for_each(|receiver| all.merge(receiver.join().unwrap()));
+    for receiver in receivers {
+        all.merge(receiver.join().unwrap());
+    }
     all
 }
 

@@ -88,6 +88,7 @@ fn len_shorter_than_the_announced_headers() {
         let mut short = message.to_vec();
         short[2..4].copy_from_slice(&len.to_be_bytes());
         assert_eq!(split_item(&short), Err(FrameError::Length { len, htyp: 0x3d, headers: 26 }), "LEN {len}");
+        assert_eq!(split_item(&short[..4]), split_item(&short), "LEN {len}: seen without waiting for more");
     }
 }
 
