@@ -58,6 +58,18 @@ pub enum Error {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// The object was built with other records than this loader knows.
+    #[error(
+        "the eBPF object has records of version {}, this loader knows version {wanted}: run `cargo xtask ebpf`, and build \
+         without DLT_PROBE_OBJECT or with that object",
+        .found.map_or_else(|| "unknown".to_owned(), |found| found.to_string())
+    )]
+    OtherRecords {
+        /// Version in the object; `None` if it tells none.
+        found: Option<u32>,
+        /// Version of [`crate::records`].
+        wanted: u32,
+    },
     /// The object does not hold what this loader needs: it was built from other sources.
     #[error("the eBPF object has no `{0}`: it was built from other sources, run `cargo xtask ebpf`")]
     Missing(&'static str),

@@ -88,6 +88,8 @@ impl Facts {
             nr_nanosleep: number(libc::SYS_nanosleep),
             nr_clock_nanosleep: number(libc::SYS_clock_nanosleep),
             nr_ppoll: number(libc::SYS_ppoll),
+            // `futex_wake`; the C library's crate does not know it on every target.
+            nr_futex2: 454,
             ..ARCH
         }
     }
@@ -126,7 +128,7 @@ const ZERO: Config = Config {
     nr_clock_nanosleep: 0,
     nr_poll: 0,
     nr_ppoll: 0,
-    reserved: 0,
+    nr_futex2: 0,
     ns_dev: 0,
     ns_ino: 0,
 };

@@ -45,6 +45,8 @@ pub struct Ledger {
     pub user_stacks: u64,
     /// Kernel stacks that could not be read.
     pub kernel_stacks: u64,
+    /// The same, both, by their errors: ENOMEM, EFAULT, EINVAL, any other.
+    pub stack_errors: [u64; ledger::ERRORS.len() + 1],
     /// Reads of kernel memory that failed.
     pub kernel_reads: u64,
     /// Runs that the kernel skipped because a program was already running on that processor. `None`: the kernel does not
@@ -131,14 +133,35 @@ impl Probe {
     /// # Errors
     /// [`Error::CannotRun`] if privileges or the kernel stand against it.
     pub fn load(options: Options) -> Result<Self, Error> {
+        Self::load_for(std::process::id(), options)
+    }
+
+    /// The same for the threads of process `tgid`, which is in this process's pid namespace.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_for(tgid: u32, options: Options) -> Result<Self, Error> {
+        Self::load_object(object::bytes(), tgid, options)
+    }
+
+    /// The same from another object than the embedded one: for tests.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; [`Error::OtherRecords`] if the object was built with other records.
+    #[doc(hidden)]
+    pub fn load_object(object: &[u8], tgid: u32, options: Options) -> Result<Self, Error> {
         privileges::check()?;
+        match object::version(object) {
+            Some(VERSION) => {}
+            found => return Err(Error::OtherRecords { found, wanted: VERSION }),
+        }
         let facts = Facts::read()?;
         sys::lift_memory_lock_limit();
-        let config = configure(&facts, options)?;
+        let config = configure(&facts, tgid, options)?;
         let config_name = format!("CONFIG_V{VERSION}");
         let mut ebpf = EbpfLoader::new()
             .override_global(&config_name, &config, true)
-            .load(object::bytes())
+            .load(object)
             .map_err(|error| explained("load the eBPF object", error))?;
         let btf = Btf::from_sys_fs().map_err(|error| CannotRun {
             missing: format!("failed to read the kernel's BTF: {error}"),
@@ -187,7 +210,7 @@ impl Probe {
         self.options
     }
 
-    /// Begins to watch a thread of this process, from zero.
+    /// Begins to watch a thread of the watched process, from zero.
     ///
     /// # Errors
     /// The map is full, or the kernel refuses.
@@ -197,6 +220,15 @@ impl Probe {
         thread.slot = slot.map_or(0, |slot| slot as u64 % u64::from(MAX_SLOTS) + 1);
         map_element(true, self.threads.as_fd(), tid, &mut thread)
             .map_err(|source| Error::Io { action: "watch a thread", source })
+    }
+
+    /// Ends watching a thread, which makes room for another. Its record is gone.
+    ///
+    /// # Errors
+    /// It is not watched.
+    pub fn unwatch(&self, tid: u32) -> Result<(), Error> {
+        sys::delete_element(self.threads.as_fd(), tid)
+            .map_err(|source| Error::Io { action: "end watching a thread", source })
     }
 
     /// The record of a watched thread.
@@ -237,11 +269,20 @@ impl Probe {
         let sum = |index: u32| -> Result<u64, Error> {
             Ok(counts.get(&index, 0).map_err(|e| map_error("LEDGER", e))?.iter().sum())
         };
+        let stacks = |first: u32| -> Result<[u64; ledger::ERRORS.len() + 1], Error> {
+            let mut errors = [0; ledger::ERRORS.len() + 1];
+            for (index, count) in (first..).zip(&mut errors) {
+                *count = sum(index)?;
+            }
+            Ok(errors)
+        };
+        let (user, kernel) = (stacks(ledger::USER_STACK)?, stacks(ledger::KERNEL_STACK)?);
         Ok(Ledger {
             ring_full: sum(ledger::RING_FULL)?,
             map_full: sum(ledger::MAP_FULL)?,
-            user_stacks: sum(ledger::USER_STACK)?,
-            kernel_stacks: sum(ledger::KERNEL_STACK)?,
+            user_stacks: user.iter().sum(),
+            kernel_stacks: kernel.iter().sum(),
+            stack_errors: std::array::from_fn(|kind| user[kind] + kernel[kind]),
             kernel_reads: sum(ledger::KERNEL_READ)?,
             recursion_misses: recursion_misses(&ebpf),
         })
@@ -303,12 +344,12 @@ impl Stack {
     }
 }
 
-fn configure(facts: &Facts, options: Options) -> Result<Config, Error> {
+fn configure(facts: &Facts, tgid: u32, options: Options) -> Result<Config, Error> {
     let namespace = std::fs::metadata("/proc/self/ns/pid")
         .map_err(|source| Error::Io { action: "look at this process's pid namespace", source })?;
     let device = namespace.st_dev();
     let mut config = facts.config();
-    config.tgid = std::process::id();
+    config.tgid = tgid;
     config.use_namespace = u32::from(namespace.st_ino() != FIRST_PID_NAMESPACE);
     // As the kernel's `new_encode_dev` has it inside: major and minor in one word.
     config.ns_dev = u64::from(libc::major(device)) << 20 | u64::from(libc::minor(device));

@@ -1,8 +1,8 @@
 //! Records that the eBPF programs and user space share. Plain words, no pointers; included by both sides.
 
-/// Version of these records: part of the name of the global `CONFIG_V1` in the object, so that an object with other records
+/// Version of these records: part of the name of the global `CONFIG_V2` in the object, so that an object with other records
 /// is refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Threads that can be watched at the same time.
 pub const MAX_THREADS: u32 = 4096;
 /// In-call slots.
@@ -44,8 +44,8 @@ impl Role {
     }
 }
 
-/// Two cache lines per producer in a mapped BPF array. User space writes it with plain stores; the programs read it
-/// when the thread leaves a processor, comes back, or enters a system call.
+/// Two cache lines per producer in a mapped BPF array. User space writes the first one with plain stores; the programs read
+/// it when the thread leaves a processor, comes back, or enters a system call. The second one is the programs' own.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub struct Slot {
@@ -55,8 +55,14 @@ pub struct Slot {
     pub calls: u64,
     /// Changes when the thread's window begins: maxima start again.
     pub epoch: u64,
-    /// Pads to two lines.
-    pub reserved: [u64; 13],
+    /// Pads to a line.
+    pub reserved: [u64; 5],
+    /// When the thread got the processor that it is on, in ns; 0 while it is on none. Written by the programs.
+    pub on_ns: u64,
+    /// Time that it has spent on processors before, in ns. Written by the programs.
+    pub ran_ns: u64,
+    /// Pads to a line.
+    pub reserved_2: [u64; 6],
 }
 
 /// Why a thread left a processor.
@@ -122,6 +128,8 @@ pub struct Thread {
     pub off_in_call: u64,
     /// Calls that other producers had finished by then.
     pub off_others: u64,
+    /// Time that other producers had spent on processors by then, in ns.
+    pub off_others_ran_ns: u64,
     /// Run time of the task when it got the processor, in ns.
     pub on_run_ns: u64,
     /// It got the processor inside a log call.
@@ -132,6 +140,8 @@ pub struct Thread {
     pub epoch: u64,
     /// When its last stack was taken.
     pub stack_ns: u64,
+    /// When its last stack was sent.
+    pub sent_ns: u64,
 
     // Counters.
     /// System calls, all and inside a log call.
@@ -140,7 +150,8 @@ pub struct Thread {
     pub syscalls_in_call: u64,
     /// Numbers of the first system calls inside a log call, plus 1.
     pub kept_calls: [u64; KEPT_CALLS],
-    /// `[operation][slept and ok, slept and error, at once and ok, at once and error]`.
+    /// `[operation][slept and ok, slept and error, at once and ok, at once and error]`. `futex_wait`, `futex_wake` and
+    /// `futex_requeue`, system calls of their own, are in the rows of WAIT_BITSET, WAKE_BITSET and CMP_REQUEUE.
     pub futex: [[u64; 4]; FUTEX_OPS],
     /// Time spent in futex calls that slept, in ns.
     pub futex_wait_ns: u64,
@@ -178,6 +189,8 @@ pub struct Thread {
     pub involuntary: u64,
     /// Preemptions inside a log call of 1 ms and more.
     pub held_up: u64,
+    /// Those during which other producers had processors for 0.1 ms and more, so that they could have gone on.
+    pub held_up_others_ran: u64,
     /// Those during which other producers finished calls.
     pub held_up_others_went_on: u64,
     /// Time slices spent wholly inside one log call.
@@ -285,8 +298,8 @@ pub struct Config {
     pub nr_poll: u32,
     /// See `nr_futex`.
     pub nr_ppoll: u32,
-    /// Pads to 8 bytes.
-    pub reserved: u32,
+    /// `futex_wake`, `futex_wait` and `futex_requeue` have this number and the next two (since 6.7, on every architecture).
+    pub nr_futex2: u32,
     /// Device and inode of the pid namespace.
     pub ns_dev: u64,
     /// See `ns_dev`.
@@ -299,17 +312,19 @@ pub mod ledger {
     pub const RING_FULL: u32 = 0;
     /// Entries that a map refused.
     pub const MAP_FULL: u32 = 2;
-    /// User stacks that could not be read.
-    pub const USER_STACK: u32 = 3;
-    /// Kernel stacks that could not be read.
-    pub const KERNEL_STACK: u32 = 4;
     /// Reads of kernel memory that failed.
-    pub const KERNEL_READ: u32 = 5;
+    pub const KERNEL_READ: u32 = 1;
+    /// User stacks that could not be read: one entry for each of [`ERRORS`], one for any other.
+    pub const USER_STACK: u32 = 3;
+    /// Kernel stacks that could not be read, likewise.
+    pub const KERNEL_STACK: u32 = USER_STACK + ERRORS.len() as u32 + 1;
     /// Number of entries.
-    pub const ENTRIES: u32 = 6;
+    pub const ENTRIES: u32 = KERNEL_STACK + ERRORS.len() as u32 + 1;
+    /// Errors of `bpf_get_stack` that are told apart: ENOMEM, EFAULT, EINVAL.
+    pub const ERRORS: [i64; 3] = [12, 14, 22];
 }
 
 const _: () = assert!(size_of::<Slot>() == 128);
-const _: () = assert!(THREAD_WORDS == 175);
+const _: () = assert!(THREAD_WORDS == 178);
 const _: () = assert!(size_of::<StackRecord>() == 8 * (7 + USER_FRAMES + KERNEL_FRAMES));
 const _: () = assert!(size_of::<Config>() == 24 * 4 + 16);

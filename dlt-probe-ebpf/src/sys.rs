@@ -58,6 +58,7 @@ pub(crate) fn gettid() -> u32 {
 
 const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
 
 /// `bpf(2)` on one element, without a lock or an allocation: threads read their own record with it.
 pub(crate) fn map_element<T>(
@@ -75,6 +76,17 @@ pub(crate) fn map_element<T>(
     // SAFETY: key and value live across the call and have the sizes that the map was made with.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, command, attributes.as_ptr(), size_of_val(&attributes)) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Deletes an element of a map.
+pub(crate) fn delete_element(map: BorrowedFd<'_>, key: u32) -> io::Result<()> {
+    let fd = map.as_raw_fd().cast_unsigned();
+    let attributes: [u64; 4] = [u64::from(fd), (&raw const key).expose_provenance() as u64, 0, 0];
+    // SAFETY: the key lives across the call and has the size that the map was made with.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, BPF_MAP_DELETE_ELEM, attributes.as_ptr(), size_of_val(&attributes))
+    };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
@@ -146,71 +158,101 @@ pub(crate) fn confine_to(cpu: usize) {
 }
 
 /// A process that stops the thread that started it by ptrace, an exact number of times.
+///
+/// It shares this process's memory (`CLONE_VM`). A fork would write-protect all of it for copy-on-write and hold its lock
+/// for that time: the next store of every thread would fault, some would sleep in the fault, and an audit that runs in the
+/// same process would take that for a wait of the logger.
 #[derive(Debug)]
 pub(crate) struct Tracer {
     pid: libc::pid_t,
-    /// Shared with the child: 0 wait, 1 go, 2 done, 3 refused.
-    word: Mapping,
+    /// [`Order`], then the process's stack.
+    memory: Mapping,
+}
+
+/// What the two have in common.
+#[repr(C)]
+struct Order {
+    /// 0 wait, or one of the following.
+    state: std::sync::atomic::AtomicU32,
+    /// The thread to be stopped, and how often.
+    tid: libc::pid_t,
+    stops: u32,
 }
 
 const GO: u32 = 1;
 const DONE: u32 = 2;
 const REFUSED: u32 = 3;
 
+/// Of the tracing process: a few calls deep.
+const TRACER_STACK: usize = 64 * 1024;
+
 impl Tracer {
     /// Starts the process; it waits for [`Self::go_and_wait`]. `None` if there can be none.
     pub(crate) fn start(stops: u32) -> Option<Self> {
-        let word = Mapping::anonymous(4096).ok()?;
-        let tid = gettid().cast_signed();
+        let memory = Mapping::anonymous(TRACER_STACK).ok()?;
+        let order = Self::order(&memory);
+        let state = std::sync::atomic::AtomicU32::new(0);
+        // SAFETY: a page-aligned mapping of this process that nobody else knows yet.
+        unsafe { order.write(Order { state, tid: gettid().cast_signed(), stops }) };
         // Where Yama allows tracing only of descendants, this allows the child to trace its parent.
         // SAFETY: changes an attribute of this process only.
         unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::c_long::from(-1i32)) };
-        // SAFETY: the child calls only functions that are safe after a fork of a process with threads, and ends.
-        let pid = unsafe { libc::fork() };
-        if pid == 0 {
-            Self::child(&word, tid, stops);
-        }
-        (pid > 0).then_some(Self { pid, word })
+        let stack = memory.address().wrapping_add(TRACER_STACK).cast();
+        // SAFETY: the stack grows down from the mapping's end and is kept until the process has ended (`Drop`); `trace` makes
+        // only system calls past the C library's state, which it shares with the thread that started it.
+        let pid = unsafe { libc::clone(Self::trace, stack, libc::CLONE_VM | libc::SIGCHLD, order.cast()) };
+        (pid > 0).then_some(Self { pid, memory })
     }
 
-    fn atomic(word: &Mapping) -> &std::sync::atomic::AtomicU32 {
-        // SAFETY: the mapping is a page of zeroed memory that lives as long as the borrow.
-        unsafe { std::sync::atomic::AtomicU32::from_ptr(word.address().cast()) }
+    fn state(&self) -> &std::sync::atomic::AtomicU32 {
+        // SAFETY: written by `start`, and the mapping lives as long as `self`.
+        unsafe { &(*Self::order(&self.memory)).state }
     }
 
-    fn child(word: &Mapping, tid: libc::pid_t, stops: u32) -> ! {
+    /// Aligned: a mapping begins with a page.
+    fn order(memory: &Mapping) -> *mut Order {
+        memory.address().cast()
+    }
+
+    extern "C" fn trace(order: *mut libc::c_void) -> libc::c_int {
         use std::sync::atomic::Ordering::SeqCst;
-        let word = Self::atomic(word);
+        // SAFETY: `start` has written it, and it lives until this process has ended.
+        let order = unsafe { &*order.cast::<Order>() };
         let short = timespec(200_000);
-        // SAFETY: raw calls on this process and on the thread that started it; nothing allocates.
+        let tid = order.tid;
+        // SAFETY: raw calls on this process and on the thread that started it; nothing allocates, none is a point of
+        // cancellation.
         unsafe {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            while word.load(SeqCst) != GO {
-                libc::nanosleep(&raw const short, std::ptr::null_mut());
+            let ptrace = |request: u32| libc::syscall(libc::SYS_ptrace, request, tid, 0, 0) == 0;
+            libc::syscall(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0);
+            while order.state.load(SeqCst) != GO {
+                libc::syscall(libc::SYS_nanosleep, &raw const short, 0);
             }
-            let mut ok = libc::ptrace(libc::PTRACE_SEIZE, tid, 0, 0) == 0;
-            for i in 0..stops {
+            let mut ok = ptrace(libc::PTRACE_SEIZE);
+            for i in 0..order.stops {
                 let mut status = 0;
-                let resume = if i + 1 == stops { libc::PTRACE_DETACH } else { libc::PTRACE_CONT };
+                let resume = if i + 1 == order.stops { libc::PTRACE_DETACH } else { libc::PTRACE_CONT };
                 ok = ok
-                    && libc::ptrace(libc::PTRACE_INTERRUPT, tid, 0, 0) == 0
-                    && libc::waitpid(tid, &raw mut status, libc::__WALL) == tid
-                    && libc::ptrace(resume, tid, 0, 0) == 0;
+                    && ptrace(libc::PTRACE_INTERRUPT)
+                    && libc::syscall(libc::SYS_wait4, tid, &raw mut status, libc::__WALL, 0)
+                        == i64::from(tid)
+                    && ptrace(resume);
             }
-            word.store(if ok { DONE } else { REFUSED }, SeqCst);
-            libc::_exit(0)
+            order.state.store(if ok { DONE } else { REFUSED }, SeqCst);
+            libc::syscall(libc::SYS_exit_group, 0);
         }
+        0
     }
 
     /// Has the calling thread stopped. Spins, so that the stops are no system calls. False if ptrace was refused.
     pub(crate) fn go_and_wait(&self) -> bool {
         use std::sync::atomic::Ordering::SeqCst;
-        let word = Self::atomic(&self.word);
-        word.store(GO, SeqCst);
-        while word.load(SeqCst) == GO {
+        let state = self.state();
+        state.store(GO, SeqCst);
+        while state.load(SeqCst) == GO {
             std::hint::spin_loop();
         }
-        word.load(SeqCst) == DONE
+        state.load(SeqCst) == DONE
     }
 }
 

@@ -6,11 +6,11 @@ use aya_ebpf::helpers::generated::{bpf_get_stack, bpf_ringbuf_output};
 use aya_ebpf::programs::PerfEventContext;
 use core::ffi::c_void;
 
-use crate::records::{KERNEL_FRAMES, StackKind, StackRecord, Thread, USER_FRAMES, ledger};
+use crate::records::{KERNEL_FRAMES, Role, StackKind, StackRecord, Thread, USER_FRAMES, ledger};
 use crate::state::{PENDING, SCRATCH, STACKS, config, current_ids, in_call, lose};
 
-/// Least time between two stacks of one thread: a thread that blocks all the time is sampled, and what was left out is
-/// counted.
+/// Least time between two stacks of one thread where the rule below does not ask for each: a thread that yields all the
+/// time is sampled, and what was left out is counted.
 const INTERVAL_NS: u64 = 1_000_000;
 
 /// Index in the scratch map: the sampling program may interrupt the others.
@@ -27,12 +27,26 @@ fn fill(ctx: *mut c_void, record: &mut StackRecord) {
         let kernel = record.kernel.as_mut_ptr().cast();
         record.kernel_bytes = bpf_get_stack(ctx, kernel, (KERNEL_FRAMES * 8) as u32, 0) as i64;
     }
-    if record.user_bytes < 0 {
-        lose(ledger::USER_STACK);
+    lose_stack(ledger::USER_STACK, record.user_bytes);
+    lose_stack(ledger::KERNEL_STACK, record.kernel_bytes);
+}
+
+/// Counts a stack that could not be read, by its error. `first`: the ledger's entry for the first kind of error.
+#[inline(always)]
+fn lose_stack(first: u32, bytes: i64) {
+    if bytes >= 0 {
+        return;
     }
-    if record.kernel_bytes < 0 {
-        lose(ledger::KERNEL_STACK);
-    }
+    let kind = if bytes == -ledger::ERRORS[0] {
+        0
+    } else if bytes == -ledger::ERRORS[1] {
+        1
+    } else if bytes == -ledger::ERRORS[2] {
+        2
+    } else {
+        ledger::ERRORS.len() as u32
+    };
+    lose(first + kind);
 }
 
 #[inline(always)]
@@ -54,7 +68,9 @@ fn send(record: *mut StackRecord) {
 /// Keeps the stack of a thread that blocks until it comes back.
 #[inline(always)]
 pub fn keep(ctx: &impl EbpfContext, tid: u32, thread: &mut Thread, kind: StackKind, now: u64) {
-    if now.saturating_sub(thread.stack_ns) < INTERVAL_NS {
+    // How long a wait takes shows at its end only, and a producer's long wait may follow a short one: each is looked at.
+    let is_judged = thread.role == Role::Producer as u64 && !matches!(kind, StackKind::Yielded);
+    if !is_judged && now.saturating_sub(thread.stack_ns) < INTERVAL_NS {
         return;
     }
     let Some(scratch) = SCRATCH.get_ptr_mut(OF_SWITCH) else { return };
@@ -75,7 +91,7 @@ pub fn keep(ctx: &impl EbpfContext, tid: u32, thread: &mut Thread, kind: StackKi
 
 /// The thread comes back after `away_ns`.
 #[inline(always)]
-pub fn finish(tid: u32, thread: &mut Thread, away_ns: u64) {
+pub fn finish(tid: u32, thread: &mut Thread, now: u64, away_ns: u64) {
     let Some(pending) = PENDING.get_ptr_mut(&tid) else {
         thread.stacks_skipped += 1;
         thread.stacks_skipped_ns += away_ns;
@@ -83,7 +99,14 @@ pub fn finish(tid: u32, thread: &mut Thread, away_ns: u64) {
     };
     // SAFETY: the entry belongs to a thread that is just being switched to.
     unsafe { (*pending).weight_ns = away_ns };
-    send(pending);
+    if away_ns < INTERVAL_NS && now.saturating_sub(thread.sent_ns) < INTERVAL_NS {
+        // A short wait soon after another one.
+        thread.stacks_skipped += 1;
+        thread.stacks_skipped_ns += away_ns;
+    } else {
+        thread.sent_ns = now;
+        send(pending);
+    }
     let _ = PENDING.remove(&tid);
 }
 

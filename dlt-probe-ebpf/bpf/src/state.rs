@@ -7,7 +7,7 @@ use aya_ebpf::macros::map;
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray, RingBuf};
 use core::ptr::read_volatile;
 
-use crate::records::{Config, MAX_SLOTS, MAX_THREADS, Slot, StackRecord, Thread, ledger};
+use crate::records::{Config, Leave, MAX_SLOTS, MAX_THREADS, Slot, StackRecord, Thread, ledger};
 
 /// `BPF_F_MMAPABLE`: user space maps the array and writes it with plain stores.
 const MMAPABLE: u32 = 1 << 10;
@@ -36,7 +36,7 @@ pub static STACKS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 
 /// Set at load. The name carries the version of the records: a loader that knows other records finds no such global.
 #[unsafe(no_mangle)]
-pub static CONFIG_V1: Config = Config {
+pub static CONFIG_V2: Config = Config {
     tgid: 0,
     use_namespace: 0,
     has_state_argument: 0,
@@ -60,7 +60,7 @@ pub static CONFIG_V1: Config = Config {
     nr_clock_nanosleep: 0,
     nr_poll: 0,
     nr_ppoll: 0,
-    reserved: 0,
+    nr_futex2: 0,
     ns_dev: 0,
     ns_ino: 0,
 };
@@ -69,7 +69,7 @@ pub static CONFIG_V1: Config = Config {
 macro_rules! config {
     ($field:ident) => {{
         // SAFETY: a field of a static; it is constant once the object is loaded.
-        unsafe { core::ptr::read_volatile(&raw const $crate::state::CONFIG_V1.$field) }
+        unsafe { core::ptr::read_volatile(&raw const $crate::state::CONFIG_V2.$field) }
     }};
 }
 pub(crate) use config;
@@ -117,24 +117,29 @@ pub fn current_ids() -> Option<(u32, u32)> {
     Some((ids as u32, info.pid))
 }
 
-/// The running task's record.
+/// The running task's record. `under_way`: voluntary switches that the kernel has counted and the programs have not yet.
 #[inline(always)]
-pub fn current() -> Option<(u32, &'static mut Thread)> {
+pub fn current(under_way: u64) -> Option<(u32, &'static mut Thread)> {
     let (global, tid) = current_ids()?;
     // SAFETY: a thread's record is written only by programs that run on its behalf or at its switches, one at a time.
     let thread = unsafe { &mut *THREADS.get_ptr_mut(&tid)? };
+    if thread.off_ns != 0 && thread.off_kind == Leave::Dead as u64 {
+        // The watched thread has ended, and this one got its id.
+        thread.strangers += 1;
+        return None;
+    }
     if thread.nvcsw_seen == 0 {
-        begin(thread, global, tid);
+        begin(thread, global, tid, under_way);
     }
     Some((tid, thread))
 }
 
 /// First event of a watched thread.
 #[inline(always)]
-fn begin(thread: &mut Thread, global: u32, tid: u32) {
+fn begin(thread: &mut Thread, global: u32, tid: u32, under_way: u64) {
     // SAFETY: the helper takes nothing.
     let task = unsafe { bpf_get_current_task() };
-    thread.nvcsw_seen = read::<u64>(task, config!(nvcsw)).unwrap_or(0) + 1;
+    thread.nvcsw_seen = read::<u64>(task, config!(nvcsw)).unwrap_or(0) + 1 - under_way;
     thread.start_ns = read(task, config!(start_time)).unwrap_or(0);
     if config!(use_namespace) != 0 && ALIASES.insert(&global, &tid, 0).is_err() {
         lose(ledger::MAP_FULL);
@@ -148,7 +153,7 @@ pub fn of_task(task: u64) -> Option<(u32, &'static mut Thread)> {
     let tid = if config!(use_namespace) == 0 {
         global
     } else {
-        // SAFETY: entries are never deleted while the object is loaded.
+        // SAFETY: an entry goes when its thread ends, and then its memory stays a word of the map.
         unsafe { *ALIASES.get(&global)? }
     };
     // SAFETY: as in `current`.
@@ -171,7 +176,10 @@ pub fn slot(thread: &Thread) -> Option<Slot> {
             in_call: read_volatile(&raw const (*pointer).in_call),
             calls: read_volatile(&raw const (*pointer).calls),
             epoch: read_volatile(&raw const (*pointer).epoch),
-            reserved: [0; 13],
+            reserved: [0; 5],
+            on_ns: 0,
+            ran_ns: 0,
+            reserved_2: [0; 6],
         })
     }
 }
@@ -186,22 +194,64 @@ pub fn in_call(thread: &Thread) -> bool {
     }
 }
 
-/// Finished calls of all slots but the thread's own.
+/// What the other producers have done so far.
+pub struct Others {
+    /// Calls that they have finished.
+    pub calls: u64,
+    /// Time that they have spent on processors, in ns.
+    pub ran_ns: u64,
+}
+
+/// Sums up all slots but the thread's own.
 #[inline(always)]
-pub fn others(thread: &Thread) -> u64 {
+pub fn others(thread: &Thread, now: u64) -> Others {
     let own = (thread.slot as u32).wrapping_sub(1);
-    let mut sum = 0u64;
+    let mut sum = Others { calls: 0, ran_ns: 0 };
     let mut index = 0;
     while index < crate::records::MAX_OTHERS {
         if index != own {
             if let Some(pointer) = SLOTS.get_ptr(index) {
                 // SAFETY: as in `slot`.
-                sum = sum.wrapping_add(unsafe { read_volatile(&raw const (*pointer).calls) });
+                let (calls, on, ran) = unsafe {
+                    (
+                        read_volatile(&raw const (*pointer).calls),
+                        read_volatile(&raw const (*pointer).on_ns),
+                        read_volatile(&raw const (*pointer).ran_ns),
+                    )
+                };
+                sum.calls = sum.calls.wrapping_add(calls);
+                let running = if on == 0 { 0 } else { now.saturating_sub(on) };
+                sum.ran_ns = sum.ran_ns.wrapping_add(ran).wrapping_add(running);
             }
         }
         index += 1;
     }
     sum
+}
+
+/// The thread gets a processor, or leaves it.
+#[inline(always)]
+pub fn mark_running(thread: &Thread, now: u64, is_running: bool) {
+    let Some(pointer) = SLOTS.get_ptr_mut((thread.slot as u32).wrapping_sub(1)) else { return };
+    // SAFETY: an element of an array; only the programs write these words, at switches of the one thread that has the slot.
+    unsafe {
+        let on = read_volatile(&raw const (*pointer).on_ns);
+        if on != 0 {
+            let ran = read_volatile(&raw const (*pointer).ran_ns) + now.saturating_sub(on);
+            core::ptr::write_volatile(&raw mut (*pointer).ran_ns, ran);
+        }
+        core::ptr::write_volatile(&raw mut (*pointer).on_ns, if is_running { now } else { 0 });
+    }
+}
+
+/// The thread has ended: its id of the first pid namespace may be another one's soon.
+#[inline(always)]
+pub fn forget_alias(task: u64) {
+    if config!(use_namespace) != 0 {
+        if let Some(global) = read::<u32>(task, config!(pid)) {
+            let _ = ALIASES.remove(&global);
+        }
+    }
 }
 
 /// A thread's record, to look at.

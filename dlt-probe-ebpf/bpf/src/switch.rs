@@ -5,12 +5,14 @@ use aya_ebpf::programs::BtfTracePointContext;
 
 use crate::records::{Leave, Role, StackKind, Thread};
 use crate::stack;
-use crate::state::{config, current, of_task, others, read, slot};
+use crate::state::{config, current, forget_alias, mark_running, of_task, others, read, slot};
 
 /// Run time within one call from which a time slice is a spinner's, in ns.
 const LONG_SLICE_NS: u64 = 500_000;
 /// A preemption from this length on must not hold up others, in ns.
 const HELD_UP_NS: u64 = 1_000_000;
+/// Other producers that had processors for this long meanwhile could have finished a call, in ns.
+const OTHERS_RAN_NS: u64 = 100_000;
 
 /// Task states (`include/linux/sched.h`): these bits have kept their values since 4.14.
 const STATE_STOPPED: u32 = 0x4;
@@ -22,13 +24,20 @@ const STATE_MASK: u32 = 0xffff & !0x2000;
 #[inline(always)]
 pub fn on_switch(ctx: &BtfTracePointContext) {
     let (previous, next): (u64, u64) = (ctx.arg(1), ctx.arg(2));
-    if let Some((tid, thread)) = current() {
-        let preempted = ctx.arg::<u64>(0) & 1 != 0;
-        let state = if config!(has_state_argument) != 0 {
-            ctx.arg::<u64>(3) as u32
-        } else {
-            read::<u32>(previous, config!(state)).unwrap_or(0)
-        };
+    let preempted = ctx.arg::<u64>(0) & 1 != 0;
+    let state = if config!(has_state_argument) != 0 {
+        ctx.arg::<u64>(3) as u32
+    } else {
+        read::<u32>(previous, config!(state)).unwrap_or(0)
+    };
+    // By the state, which is good enough for a thread's first switch if that is the first event of it at all.
+    let under_way = (!preempted && state != 0) as u64;
+    let leaving = match current(under_way) {
+        // A thread that ends has no id in its namespace any more at its last switch.
+        None if config!(use_namespace) != 0 => of_task(previous),
+        found => found,
+    };
+    if let Some((tid, thread)) = leaving {
         leave(ctx, tid, thread, previous, preempted, state);
     }
     if let Some((tid, thread)) = of_task(next) {
@@ -92,10 +101,16 @@ fn leave(ctx: &BtfTracePointContext, tid: u32, thread: &mut Thread, task: u64, p
     }
     thread.left[why as usize][inside as usize] += 1;
     thread.off_ns = now;
+    mark_running(thread, now, false);
+    if matches!(why, Leave::Dead) {
+        forget_alias(task);
+    }
     thread.off_kind = why as u64;
     thread.off_in_call = inside as u64;
     if inside && matches!(why, Leave::Preempted) {
-        thread.off_others = others(thread);
+        let others = others(thread, now);
+        thread.off_others = others.calls;
+        thread.off_others_ran_ns = others.ran_ns;
     }
     if config!(stacks) != 0 && thread.role != Role::Canary as u64 {
         let kind = match why {
@@ -112,12 +127,13 @@ fn leave(ctx: &BtfTracePointContext, tid: u32, thread: &mut Thread, task: u64, p
 
 #[inline(always)]
 fn is_futex(thread: &Thread) -> bool {
-    thread.call == config!(nr_futex) as u64 + 1 || thread.call == config!(nr_waitv) as u64 + 1
+    thread.call != 0 && crate::syscall::is_futex(thread.call - 1)
 }
 
 #[inline(always)]
 fn arrive(tid: u32, thread: &mut Thread, task: u64) {
     let now = unsafe { bpf_ktime_get_ns() };
+    mark_running(thread, now, true);
     if let Some(words) = slot(thread) {
         thread.on_in_call = (words.in_call != 0) as u64;
         thread.on_calls = words.calls;
@@ -136,13 +152,17 @@ fn arrive(tid: u32, thread: &mut Thread, task: u64) {
     }
     if kind == Leave::Preempted as usize && inside != 0 && away >= HELD_UP_NS {
         thread.held_up += 1;
-        if others(thread) != thread.off_others {
+        let others = others(thread, now);
+        if others.ran_ns.wrapping_sub(thread.off_others_ran_ns) >= OTHERS_RAN_NS {
+            thread.held_up_others_ran += 1;
+        }
+        if others.calls != thread.off_others {
             thread.held_up_others_went_on += 1;
         }
     }
     if kind == Leave::Blocked as usize || kind == Leave::Yielded as usize {
         if config!(stacks) != 0 {
-            stack::finish(tid, thread, away);
+            stack::finish(tid, thread, now, away);
         }
     }
 }

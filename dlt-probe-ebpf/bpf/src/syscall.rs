@@ -15,9 +15,19 @@ const FUTEX_MASK: u64 = 0x7f;
 /// FUTEX_WAKE and FUTEX_WAKE_BITSET.
 const WAKES: [u64; 2] = [1, 10];
 
+/// Rows of `futex_wake`, `futex_wait` and `futex_requeue`: those of WAKE_BITSET, WAIT_BITSET and CMP_REQUEUE.
+const FUTEX2_ROWS: [u64; 3] = [10, 9, 4];
+
+/// True for the number of any futex system call.
+#[inline(always)]
+pub fn is_futex(number: u64) -> bool {
+    let (futex, waitv, futex2) = (config!(nr_futex), config!(nr_waitv), config!(nr_futex2));
+    number == futex as u64 || number == waitv as u64 || number.wrapping_sub(futex2 as u64) < 3
+}
+
 #[inline(always)]
 pub fn on_enter(ctx: &RawTracePointContext) {
-    let Some((_, thread)) = current() else { return };
+    let Some((_, thread)) = current(0) else { return };
     let registers: u64 = ctx.arg(0);
     let number = ctx.arg::<u64>(1) as u32;
     thread.call = number as u64 + 1;
@@ -43,6 +53,13 @@ pub fn on_enter(ctx: &RawTracePointContext) {
     } else if number == config!(nr_waitv) {
         thread.call_arg = FUTEX_WAITV as u64;
         thread.call_ns = unsafe { bpf_ktime_get_ns() };
+    } else if is_futex(number as u64) {
+        thread.call_arg = match number.wrapping_sub(config!(nr_futex2)) {
+            0 => FUTEX2_ROWS[0],
+            1 => FUTEX2_ROWS[1],
+            _ => FUTEX2_ROWS[2],
+        };
+        thread.call_ns = unsafe { bpf_ktime_get_ns() };
     } else if number == config!(nr_writev) {
         thread.writev += 1;
         thread.writev_iovecs += read::<u64>(registers, config!(argument_2)).unwrap_or(0) as u32 as u64;
@@ -58,7 +75,7 @@ pub fn on_enter(ctx: &RawTracePointContext) {
 
 #[inline(always)]
 pub fn on_exit(ctx: &RawTracePointContext) {
-    let Some((_, thread)) = current() else { return };
+    let Some((_, thread)) = current(0) else { return };
     let result = ctx.arg::<u64>(1) as i64;
     if thread.call == 0 {
         thread.returns_without_entry += 1;
@@ -69,7 +86,7 @@ pub fn on_exit(ctx: &RawTracePointContext) {
     if (-516..=-512).contains(&result) {
         thread.restarts += 1;
     }
-    if number == config!(nr_futex) as u64 || number == config!(nr_waitv) as u64 {
+    if is_futex(number) {
         let operation = thread.call_arg as usize % FUTEX_OPS;
         let at_once = (thread.call_slept == 0) as usize;
         thread.futex[operation][at_once << 1 | (result < 0) as usize] += 1;
@@ -95,6 +112,6 @@ pub fn on_exit(ctx: &RawTracePointContext) {
 
 #[inline(always)]
 pub fn on_fault() {
-    let Some((_, thread)) = current() else { return };
+    let Some((_, thread)) = current(0) else { return };
     thread.page_faults[in_call(thread) as usize] += 1;
 }

@@ -19,6 +19,7 @@ struct Seen {
     preempted: u64,
     long_slices: u64,
     held_up: u64,
+    others_ran: u64,
     others_went_on: u64,
     calls: u64,
 }
@@ -57,6 +58,7 @@ fn watch(probe: &Probe, call: impl Fn(&mut [u64; 64]) + Sync) -> Seen {
             seen.preempted += left(Leave::Preempted);
             seen.long_slices += b.long_slices - a.long_slices;
             seen.held_up += b.held_up - a.held_up;
+            seen.others_ran += b.held_up_others_ran - a.held_up_others_ran;
             seen.others_went_on += b.held_up_others_went_on - a.held_up_others_went_on;
             seen.calls += calls;
         }
@@ -77,7 +79,9 @@ fn private_work_is_only_preempted_and_others_go_on() {
     let seen = watch(&probe, work);
     assert_eq!((seen.syscalls, seen.blocked, seen.yielded, seen.long_slices), (0, 0, 0, 0), "{seen:?}");
     assert!(seen.held_up > 10, "{seen:?}");
-    assert_eq!(seen.held_up, seen.others_went_on, "{seen:?}");
+    // On a busy machine all producers may be off the processors at once: nobody can go on then.
+    assert!(seen.others_ran > 10, "{seen:?}");
+    assert!(seen.others_went_on >= seen.others_ran, "{seen:?}");
 }
 
 #[test]
@@ -102,7 +106,10 @@ fn a_spinlock_spends_slices_in_one_call() {
     });
     assert_eq!((seen.syscalls, seen.blocked), (0, 0), "{seen:?}");
     assert!(seen.long_slices > 0, "{seen:?}");
-    assert!(seen.others_went_on < seen.held_up, "others stood still while a holder was preempted: {seen:?}");
+    assert!(
+        seen.others_went_on < seen.others_ran,
+        "others stood still while a holder was preempted: {seen:?}"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use dlt_probe_ebpf::records::VERSION;
 use dlt_probe_ebpf::{Error, Options, Probe};
 
 use super::support::load;
@@ -39,6 +40,25 @@ fn without_privileges_the_missing_capabilities_are_named() {
     let output = output.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("INSIDE: refused"), "{text}");
+}
+
+/// An object with other records would be read wrongly: it is refused by name, before anything is loaded.
+#[test]
+fn other_records_are_refused() {
+    if load(Options::default()).is_none() {
+        return;
+    }
+    let mut object = include_bytes!(env!("DLT_PROBE_OBJECT_PATH")).to_vec();
+    let name = format!("\0CONFIG_V{VERSION}\0").into_bytes();
+    let at: Vec<_> =
+        object.windows(name.len()).enumerate().filter(|(_, w)| *w == name).map(|(at, _)| at).collect();
+    assert!(!at.is_empty(), "the object tells its version");
+    for at in at {
+        object[at + name.len() - 2] = b'9';
+    }
+    let error = Probe::load_object(&object, std::process::id(), Options::default()).unwrap_err();
+    assert!(matches!(error, Error::OtherRecords { found: Some(9), wanted: VERSION }), "{error:?}");
+    assert!(error.to_string().contains("cargo xtask ebpf"), "{error}");
 }
 
 /// The committed object is the one that the hash beside it says.
