@@ -30,8 +30,3 @@ pub fn install() -> io::Result<()> {
 pub fn requested() -> bool {
     requested_flag().load(Relaxed)
 }
-
-/// Asks the run to end, as Ctrl-C does.
-pub fn request() {
-    requested_flag().store(true, Relaxed);
-}

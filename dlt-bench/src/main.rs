@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use dlt_bench::audit::Audit;
-use dlt_bench::audit::inspector::give_back;
 use dlt_bench::case::driver;
 use dlt_bench::case::measure::Nobody;
 use dlt_bench::cli::{self, Request};
@@ -11,7 +10,7 @@ use dlt_bench::config::Config;
 use dlt_bench::error::Error;
 use dlt_bench::exit_code::ExitCode;
 use dlt_bench::interrupt;
-use dlt_bench::report::output::Outputs;
+use dlt_bench::report::output::{JsonTarget, Outputs};
 use dlt_bench::selftest;
 
 fn main() -> std::process::ExitCode {
@@ -38,7 +37,11 @@ fn run(config: &Config) -> Result<ExitCode, Error> {
     }
     let mut audit = Audit::start(dlt_logger::Config::from_env()?, config.out.clone())?;
     let code = driver::run(config, prepared, &mut audit, outputs);
-    config.out.iter().for_each(|folder| give_back(folder));
+    let json = match &config.json {
+        Some(JsonTarget::File(path)) => Some(path.as_path()),
+        Some(JsonTarget::Stdout) | None => None,
+    };
+    audit.give_back(json);
     code
 }
 

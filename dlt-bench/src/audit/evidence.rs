@@ -200,6 +200,10 @@ pub struct Evidence {
     pub companions: Vec<Companion>,
     /// How long all producers worked at the same time.
     pub overlap_ns: u64,
+    /// Producers of whose window an edge is missing: what they did is not among the evidence.
+    pub lost_producers: u64,
+    /// What the hypervisor took from all processors together, in steps of 10 ms.
+    pub stolen_ns: u64,
     /// What was lost.
     pub ledger: LedgerEvidence,
     /// The canary during the window.

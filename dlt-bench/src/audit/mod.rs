@@ -7,6 +7,7 @@
 //! | [`judge`] | evidence to verdict: a function without side effects |
 //! | [`controls`] | loggers that must fail, and the canary that must be counted exactly |
 //! | [`overhead`] | what the probe costs |
+//! | [`report`] | what is said about it |
 //! | [`inspector`] | the whole run: rows, controls, cost, files, closing words |
 
 pub mod controls;
@@ -14,6 +15,7 @@ pub mod evidence;
 pub mod inspector;
 pub mod judge;
 pub mod overhead;
+pub mod report;
 pub mod session;
 
 pub use inspector::Audit;

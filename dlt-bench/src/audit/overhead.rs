@@ -14,10 +14,10 @@ use crate::watch::{Unwatched, Watcher};
 
 /// Batch at which the cost must be small.
 const LARGE_BATCH: usize = 256;
-/// Pairs of legs.
-const PAIRS: usize = 5;
+/// Pairs of legs: many short ones, so that what else the machine does hits both legs of a pair alike.
+const PAIRS: usize = 9;
 /// Length of a leg.
-const TIME: Duration = Duration::from_millis(400);
+const TIME: Duration = Duration::from_millis(250);
 
 /// Rates at one batch size.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,6 +30,8 @@ pub struct Ratio {
     pub without_msgs_per_s: f64,
     /// Median of the pairs' ratios, with over without.
     pub ratio: f64,
+    /// The second lowest and the second highest of them: how far one measurement can be trusted.
+    pub ratio_range: [f64; 2],
 }
 
 /// What the probe costs.
@@ -90,9 +92,16 @@ pub fn measure(config: &dlt_logger::Config) -> Result<Vec<Ratio>, String> {
                 }
             }
         }
+        if interrupt::requested() {
+            // A leg that was cut short compares with nothing.
+            break;
+        }
         for (pairs, legs) in pairs.iter_mut().zip(with.into_iter().zip(without)) {
             pairs.push(legs);
         }
+    }
+    if pairs[0].is_empty() {
+        return Err("interrupted".to_owned());
     }
     Ok(batches
         .into_iter()
@@ -108,7 +117,15 @@ fn ratio(batch_size_msgs: usize, pairs: &[(f64, f64)]) -> Ratio {
         with_msgs_per_s: of(&|pair| pair.0),
         without_msgs_per_s: of(&|pair| pair.1),
         ratio: of(&|pair| pair.0 / pair.1),
+        ratio_range: range(pairs.iter().map(|pair| pair.0 / pair.1).collect()),
     }
+}
+
+/// Without the lowest and the highest, if there are more than two.
+fn range(mut figures: Vec<f64>) -> [f64; 2] {
+    figures.sort_by(f64::total_cmp);
+    let inner = if figures.len() > 2 { &figures[1..figures.len() - 1] } else { &figures[..] };
+    [inner.first().copied().unwrap_or(f64::NAN), inner.last().copied().unwrap_or(f64::NAN)]
 }
 
 fn leg_rate(config: &dlt_logger::Config, batch: usize, watcher: &dyn Watcher) -> Result<f64, String> {
@@ -136,6 +153,12 @@ mod tests {
     fn medians_of_pairs() {
         let r = ratio(16, &[(90.0, 100.0), (50.0, 100.0), (99.0, 100.0)]);
         assert!((r.ratio - 0.9).abs() < 1e-9);
+        let is_range = |[low, high]: [f64; 2], expected: [f64; 2]| {
+            (low - expected[0]).abs() < 1e-9 && (high - expected[1]).abs() < 1e-9
+        };
+        assert!(is_range(r.ratio_range, [0.9, 0.9]));
+        assert!(is_range(range(vec![5.0, 1.0, 3.0, 2.0]), [2.0, 3.0]));
+        assert!(is_range(range(vec![2.0, 1.0]), [1.0, 2.0]));
         assert!((r.without_msgs_per_s - 100.0).abs() < 1e-9);
         assert!((median(vec![1.0, 2.0, 3.0, 10.0]) - 2.5).abs() < 1e-9);
     }

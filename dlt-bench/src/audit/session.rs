@@ -1,7 +1,8 @@
 //! The probe, following the threads of each row.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,6 +24,9 @@ const DRAIN: Duration = Duration::from_millis(100);
 /// After a window opens, before the canary sings in it.
 const CANARY_DELAY: Duration = Duration::from_millis(300);
 
+/// Longest wait for a canary, which takes 50 ms a processor where nothing else runs.
+const CANARY_PATIENCE: Duration = Duration::from_secs(60);
+
 /// Slots of canaries: behind those of producers.
 const fn canary_slot(cpu: usize) -> usize {
     MAX_PRODUCERS + cpu % 28
@@ -41,16 +45,28 @@ thread_local! {
     static OWN: RefCell<Option<Own>> = const { RefCell::new(None) };
 }
 
-/// One row's window.
+/// The window of a row; of several runs one after the other if the row is repeated.
 #[derive(Debug, Default)]
 struct Window {
-    producers: Vec<(ThreadEvidence, u64, u64)>,
+    producers: Vec<ThreadEvidence>,
+    /// Begin and end of each producer of the run that is under way.
+    times: Vec<(u64, u64)>,
+    overlap_ns: u64,
+    /// Producers of the run that is under way.
+    registered: u64,
+    lost_producers: u64,
+    /// Names its stacks.
+    label: String,
+    /// Stolen until the run began.
+    stolen_before_ns: u64,
+    stolen_ns: u64,
     companions: Vec<(Role, u32, String, Option<Thread>)>,
     seen: Vec<Companion>,
     unwatched: u64,
     ledger: Ledger,
     canary: CanaryEvidence,
-    singing: Option<JoinHandle<CanaryEvidence>>,
+    /// The canary that was asked to sing in this run.
+    asked: Option<u64>,
     counters: Option<Counters>,
     counts: Option<Counts>,
 }
@@ -66,6 +82,64 @@ pub struct Session {
     label: Arc<Mutex<String>>,
     ends: Arc<AtomicBool>,
     drainer: Option<JoinHandle<()>>,
+    choir: Choir,
+}
+
+/// Canaries that sing when they are asked. Their thread is older than any row's perf counters, which therefore do not
+/// count what it does.
+#[derive(Debug)]
+struct Choir {
+    ask: Mutex<Option<Sender<u64>>>,
+    heard: Mutex<Receiver<(u64, CanaryEvidence)>>,
+    asked: AtomicU64,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Choir {
+    fn new(probe: Arc<Probe>) -> Result<Self, Error> {
+        let (ask, asked) = mpsc::channel();
+        let (sung, heard) = mpsc::channel();
+        let wait = move || {
+            while let Ok(number) = asked.recv() {
+                std::thread::sleep(CANARY_DELAY);
+                if sung.send((number, sing(&probe))).is_err() {
+                    break;
+                }
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("canaries".into())
+            .spawn(wait)
+            .map_err(|source| Error::Io { action: "start a thread for canaries", source })?;
+        Ok(Self {
+            ask: Mutex::new(Some(ask)),
+            heard: Mutex::new(heard),
+            asked: AtomicU64::new(0),
+            thread: Some(thread),
+        })
+    }
+
+    fn ask(&self) -> u64 {
+        let number = self.asked.fetch_add(1, Relaxed);
+        // If it has ended, nobody answers, and that is what `answer` says.
+        let _ = lock(&self.ask).as_ref().map(|ask| ask.send(number));
+        number
+    }
+
+    fn answer(&self, number: u64) -> CanaryEvidence {
+        let heard = lock(&self.heard);
+        loop {
+            match heard.recv_timeout(CANARY_PATIENCE) {
+                Ok((sung, evidence)) if sung == number => return evidence,
+                // Of a run that failed before its window was closed.
+                Ok(_) => {}
+                Err(error) => {
+                    let wrong = vec![format!("the canary of the window did not come back: {error}")];
+                    return CanaryEvidence { wrong, ..CanaryEvidence::default() };
+                }
+            }
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -100,6 +174,7 @@ impl Session {
         let drainer =
             drainer.map_err(|source| Error::Io { action: "start a thread that gathers stacks", source })?;
         Ok(Self {
+            choir: Choir::new(Arc::clone(&probe))?,
             probe,
             next_slot: AtomicUsize::new(0),
             window: Mutex::default(),
@@ -126,12 +201,11 @@ impl Session {
     /// # Errors
     /// The ledger cannot be read.
     pub fn begin(&self, label: &str, sings: bool) -> Result<(), Error> {
-        take_stacks(&self.probe, &self.gathered, &self.label);
-        label.clone_into(&mut lock(&self.label));
         self.next_slot.store(0, Relaxed);
         self.sings.store(sings, Relaxed);
         let ledger = self.probe.ledger()?;
-        *lock(&self.window) = Window { ledger, counters: Some(Counters::new()), ..Window::default() };
+        *lock(&self.window) =
+            Window { ledger, label: label.to_owned(), counters: Some(Counters::new()), ..Window::default() };
         Ok(())
     }
 
@@ -140,17 +214,15 @@ impl Session {
     /// # Errors
     /// The ledger cannot be read.
     pub fn finish(&self) -> Result<(Evidence, Option<Counts>), Error> {
-        take_stacks(&self.probe, &self.gathered, &self.label);
-        label_between_rows(&self.label);
         let ledger = self.probe.ledger()?;
         let window = std::mem::take(&mut *lock(&self.window));
-        let begin = window.producers.iter().map(|(_, begin, _)| *begin).max().unwrap_or(0);
-        let end = window.producers.iter().map(|(_, _, end)| *end).min().unwrap_or(0);
         let before = window.ledger;
         let evidence = Evidence {
-            producers: window.producers.into_iter().map(|(seen, _, _)| seen).collect(),
+            producers: window.producers,
             companions: window.seen,
-            overlap_ns: end.saturating_sub(begin),
+            overlap_ns: window.overlap_ns,
+            lost_producers: window.lost_producers,
+            stolen_ns: window.stolen_ns,
             ledger: LedgerEvidence {
                 ring_full: ledger.ring_full - before.ring_full,
                 map_full: ledger.map_full - before.map_full,
@@ -176,6 +248,17 @@ impl Session {
     }
 }
 
+impl Drop for Choir {
+    fn drop(&mut self) {
+        // It holds the probe: whoever drops the session wants it unloaded.
+        lock(&self.ask).take();
+        if let Some(thread) = self.thread.take() {
+            // A panic was answered as a canary that did not come back.
+            let _ = thread.join();
+        }
+    }
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         self.ends.store(true, Relaxed);
@@ -184,11 +267,6 @@ impl Drop for Session {
             let _ = drainer.join();
         }
     }
-}
-
-/// Between rows the driver alone runs.
-fn label_between_rows(label: &Mutex<String>) {
-    lock(label).clear();
 }
 
 fn take_stacks(probe: &Probe, gathered: &Mutex<Gathered>, label: &Mutex<String>) {
@@ -202,7 +280,7 @@ fn take_stacks(probe: &Probe, gathered: &Mutex<Gathered>, label: &Mutex<String>)
 
 fn sing(probe: &Probe) -> CanaryEvidence {
     let mut all = CanaryEvidence::default();
-    for cpu in 0..crate::report::environment::cores() {
+    for cpu in processors() {
         let evidence = match canary::run(probe, cpu, canary_slot(cpu)) {
             Ok(report) => {
                 let wrong = report.lines.iter().filter(|line| line.expected != line.seen);
@@ -233,6 +311,9 @@ impl Watcher for Session {
         if index >= MAX_OTHERS as usize || self.probe.watch(tid, role, Some(index)).is_err() {
             lock(&self.window).unwatched += 1;
         }
+        if role == Role::Producer {
+            lock(&self.window).registered += 1;
+        }
         let own = Own { name: name.to_owned(), tid, slot: slot.clone(), before: None };
         OWN.with_borrow_mut(|mine| *mine = Some(own));
         slot
@@ -245,20 +326,15 @@ impl Watcher for Session {
     }
 
     fn open(&self) {
+        // What came in since the last window, in passes that are not watched, belongs to none.
+        take_stacks(&self.probe, &self.gathered, &self.label);
         let mut window = lock(&self.window);
+        lock(&self.label).clone_from(&window.label);
         for (_, tid, _, before) in &mut window.companions {
             *before = self.probe.read(*tid).ok();
         }
-        if self.sings.load(Relaxed) {
-            let probe = Arc::clone(&self.probe);
-            window.singing = std::thread::Builder::new()
-                .name("canaries".into())
-                .spawn(move || {
-                    std::thread::sleep(CANARY_DELAY);
-                    sing(&probe)
-                })
-                .ok();
-        }
+        window.asked = self.sings.load(Relaxed).then(|| self.choir.ask());
+        window.stolen_before_ns = stolen_ns();
         if let Some(counters) = &mut window.counters {
             counters.start();
         }
@@ -282,17 +358,27 @@ impl Watcher for Session {
             let end = monotonic_ns();
             let calls = slot.calls() - calls;
             let evidence = ThreadEvidence::between(name, tid, &before, &after, calls, end - begin);
-            lock(&self.window).producers.push((evidence, begin, end));
+            let mut window = lock(&self.window);
+            window.producers.push(evidence);
+            window.times.push((begin, end));
         });
     }
 
     fn close(&self) {
+        take_stacks(&self.probe, &self.gathered, &self.label);
+        lock(&self.label).clear();
         let mut window = lock(&self.window);
         if let Some(counters) = &mut window.counters {
             counters.stop();
             let counts = counters.read();
             window.counts = Some(counts);
         }
+        window.stolen_ns += stolen_ns().saturating_sub(window.stolen_before_ns);
+        let times = std::mem::take(&mut window.times);
+        window.overlap_ns += overlap_ns(&times);
+        window.lost_producers += std::mem::take(&mut window.registered).saturating_sub(times.len() as u64);
+        // A repetition's producers take the same slots.
+        self.next_slot.store(0, Relaxed);
         let companions = std::mem::take(&mut window.companions);
         for (role, tid, name, before) in companions {
             if let (Some(before), Ok(after)) = (before, self.probe.read(tid)) {
@@ -300,11 +386,43 @@ impl Watcher for Session {
                 window.seen.push(Companion { role, seen });
             }
         }
-        if let Some(singing) = window.singing.take() {
-            let panicked =
-                || CanaryEvidence { wrong: vec!["a canary panicked".into()], ..CanaryEvidence::default() };
-            let heard = singing.join().unwrap_or_else(|_| panicked());
+        if let Some(asked) = window.asked.take() {
+            let heard = self.choir.answer(asked);
             window.canary.add(heard);
         }
+    }
+}
+
+/// Processors that this process may use, by number.
+pub fn processors() -> Vec<usize> {
+    let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0)).unwrap_or_default();
+    (0..nix::sched::CpuSet::count()).filter(|&cpu| set.is_set(cpu).unwrap_or(false)).collect()
+}
+
+/// How long all of these lasted at the same time.
+fn overlap_ns(times: &[(u64, u64)]) -> u64 {
+    let begin = times.iter().map(|(begin, _)| *begin).max().unwrap_or(0);
+    let end = times.iter().map(|(_, end)| *end).min().unwrap_or(0);
+    end.saturating_sub(begin)
+}
+
+/// What the hypervisor has stolen from all processors since the boot; 0 where the kernel does not say.
+fn stolen_ns() -> u64 {
+    // `cpu user nice system idle iowait irq softirq steal …` in ticks of USER_HZ, which is 100 everywhere.
+    const TICK_NS: u64 = 10_000_000;
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let steal = stat.lines().next().and_then(|line| line.split_ascii_whitespace().nth(8));
+    steal.and_then(|ticks| ticks.parse::<u64>().ok()).unwrap_or(0) * TICK_NS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn producers_overlap_while_all_of_them_work() {
+        assert_eq!(overlap_ns(&[(10, 100), (30, 120), (20, 90)]), 60);
+        assert_eq!(overlap_ns(&[(10, 20), (30, 40)]), 0);
+        assert_eq!(overlap_ns(&[]), 0);
     }
 }

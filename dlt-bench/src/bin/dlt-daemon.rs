@@ -76,10 +76,9 @@ fn serve(cli: Cli) -> Result<ExitCode, Error> {
     let mut places = Vec::new();
     places.extend(unix.iter().map(|unix| format!("Unix socket `{}`", unix.path().display())));
     places.extend(tcp.iter().filter_map(|tcp| tcp.local_addr().ok()).map(|address| format!("TCP {address}")));
+    let failed = |error: std::io::Error| Error::cannot_run(format!("failed to serve: {error}"));
+    let server = Server::new(unix, tcp, store).map_err(failed)?;
     let _ = writeln!(stderr(), "dlt-daemon: listening at {}", places.join(" and "));
-    let server = Server { unix, tcp, store };
-    let stats = server
-        .run(&mut stdout(), &mut stderr())
-        .map_err(|error| Error::cannot_run(format!("failed to serve: {error}")))?;
+    let stats = server.run(&mut stdout(), &mut stderr()).map_err(failed)?;
     Ok(if stats.not_stored > 0 { ExitCode::Violation } else { ExitCode::Pass })
 }

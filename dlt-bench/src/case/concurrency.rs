@@ -149,11 +149,13 @@ fn conclude_single(rows: &[Row]) -> Vec<String> {
             ));
         } else {
             lines.push(format!(
-                "· {}: {} a message = {:.2} × the floor's {}",
+                "· {}: {} a message = {:.2} × the floor's {}; of that {} of CPU = {:.2} ×",
                 row.name,
                 time(ratio.sustained_ns_per_msg),
                 ratio.sustained_multiple,
                 time(floor.sustained_ns_per_msg),
+                time(ratio.cpu_ns_per_msg),
+                ratio.cpu_multiple,
             ));
         }
     }

@@ -1,9 +1,11 @@
 //! All rows of all cases, and the report.
 
+use std::time::Duration;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::measure::{Inspector, configuration, measure};
-use super::spec::Section;
+use super::spec::{RowSpec, Section};
 use crate::config::Config;
 use crate::error::Error;
 use crate::exit_code::ExitCode;
@@ -68,29 +70,28 @@ pub fn run(
     document.warnings = prepared.warnings;
     let mut screen = outputs.screen();
     screen.print(&human::environment(&document.environment, document.request.logger, &document.request.sink));
-    let rows = prepared.sections.iter().map(|(section, _)| section.rows.len()).sum::<usize>();
-    let progress = progress_bar(rows as u64);
+    let progress = Progress::new(&prepared.sections, config.options.messages.is_none());
     for (section, iterations) in &prepared.sections {
         let first = document.rows.len();
         for spec in &section.rows {
             if must_end(&screen, &outputs) || !document.errors.is_empty() {
                 break;
             }
-            progress.set_message(format!("{} / {}", section.case, spec.name));
+            progress.begin(section.case, spec);
             match measure(section.case, spec, &config.options, *iterations, inspector) {
                 Ok(row) => document.rows.extend(row),
                 Err(error) => document.errors.push(format!("{} / {}: {error}", section.case, spec.name)),
             }
-            progress.inc(1);
+            progress.end(spec, *iterations);
         }
         if document.rows.len() > first {
             let report = conclude(section, &mut document.rows[first..]);
             let text = human::tables(&section.title, &document.rows[first..], section.extra);
-            progress.suspend(|| screen.print(&(text + &lines(&report.conclusions))));
+            progress.bar.suspend(|| screen.print(&(text + &lines(&report.conclusions))));
             document.cases.push(report);
         }
     }
-    progress.finish_and_clear();
+    progress.bar.finish_and_clear();
     warn_about_figures(&mut document);
     document.interrupted = interrupt::requested();
     let (audit, verdict) = inspector.finish();
@@ -187,12 +188,35 @@ fn request(config: &Config) -> Request {
     }
 }
 
-fn progress_bar(rows: u64) -> ProgressBar {
-    let bar = if Screen::shows_progress() {
-        ProgressBar::with_draw_target(Some(rows), ProgressDrawTarget::stderr())
-    } else {
-        ProgressBar::hidden()
-    };
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} (remaining about {eta})");
-    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+/// Progress on a terminal, in the time that rows take by plan.
+struct Progress {
+    bar: ProgressBar,
+    /// False where rows count messages: nobody knows how long these take.
+    is_timed: bool,
+}
+
+impl Progress {
+    fn new(sections: &[(Section, usize)], is_timed: bool) -> Self {
+        let planned = sections
+            .iter()
+            .flat_map(|(section, iterations)| section.rows.iter().map(|row| row.planned(*iterations)));
+        let whole_ms = planned.sum::<Duration>().as_millis() as u64;
+        let bar = if Screen::shows_progress() {
+            ProgressBar::with_draw_target(Some(whole_ms), ProgressDrawTarget::stderr())
+        } else {
+            ProgressBar::hidden()
+        };
+        let style = ProgressStyle::with_template("{bar:30} {msg}");
+        Self { bar: bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())), is_timed }
+    }
+
+    fn begin(&self, case: &str, spec: &RowSpec) {
+        let left_s = self.bar.length().unwrap_or_default().saturating_sub(self.bar.position()).div_ceil(1000);
+        let left = if self.is_timed { format!(", about {left_s} s left") } else { String::new() };
+        self.bar.set_message(format!("{case} / {}{left}", spec.name));
+    }
+
+    fn end(&self, spec: &RowSpec, iterations: usize) {
+        self.bar.inc(spec.planned(iterations).as_millis() as u64);
+    }
 }

@@ -24,6 +24,8 @@ const DELIVERY_SAMPLING: u32 = 256;
 const PACED_SAMPLING: u32 = 4;
 /// Time per figure of the floor.
 const FLOOR_TIME: Duration = Duration::from_millis(400);
+/// Divides that, and the time of idle loggers, in runs that count messages.
+const SHORT: u32 = 10;
 /// Who looks on from outside while rows are measured.
 pub trait Inspector: std::fmt::Debug {
     /// Is told of the throughput pass.
@@ -85,6 +87,8 @@ pub fn measure(
 ) -> Result<Option<Row>, Error> {
     let (config, _) = configuration(spec)?;
     let is_paced = matches!(spec.shape, Shape::Paced { .. });
+    // A run that counts messages is a short one: what is timed is timed shortly.
+    let short = |time: Duration| if options.messages.is_some() { time / SHORT } else { time };
     let volume = |time| match options.messages {
         Some(messages) => Volume::Messages(messages),
         None => Volume::AtLeast { time, round: ROUND },
@@ -96,7 +100,7 @@ pub fn measure(
         // At a fixed rate the clock readings take nothing from the rate: one pass does for both.
         pass: if is_paced { Pass::Latency } else { Pass::Throughput },
         delivery_sampling: if is_paced { PACED_SAMPLING } else { DELIVERY_SAMPLING },
-        idle: spec.idle,
+        idle: spec.idle.map(&short),
         producer_cpus: inspector.producer_cpus(spec.threads),
         ..Plan::new(config, spec.threads, volume(spec.time))
     };
@@ -127,7 +131,8 @@ pub fn measure(
         latencies
     };
     let latency_run = if is_paced || is_interrupted { None } else { runs.pop() };
-    let floor = (spec.floor && !is_interrupted).then(|| floor::measure(BURST, PAUSE, FLOOR_TIME)).flatten();
+    let floor =
+        (spec.floor && !is_interrupted).then(|| floor::measure(BURST, PAUSE, short(FLOOR_TIME))).flatten();
 
     let mut row = Measured {
         case,

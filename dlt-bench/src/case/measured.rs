@@ -82,15 +82,26 @@ impl Measured<'_> {
         let floor = self.floor.map(|floor| {
             let calling_ns = run.calling.as_nanos() as f64 * plan.producers as f64;
             let sustained_ns_per_msg = calling_ns / attempted.max(1) as f64;
+            let cpu_ns_per_msg = run.cpu.producers_ns as f64 / attempted.max(1) as f64;
             let bursts = burst_ns_per_call.as_ref();
             FloorRatio {
                 floor,
                 sustained_ns_per_msg,
+                cpu_ns_per_msg,
+                cpu_multiple: cpu_ns_per_msg / floor.sustained_ns_per_msg,
                 sustained_multiple: sustained_ns_per_msg / floor.sustained_ns_per_msg,
                 call_p50_multiple: bursts.and(latency_ns).map(|latency| latency.p50 / floor.call_ns.p50),
                 burst_p50_multiple: bursts.map(|bursts| bursts.p50 / floor.burst_ns_per_call.p50),
             }
         });
+        if floor.is_some() && burst_ns_per_call.is_none() {
+            for field in ["floor.call_p50_multiple", "floor.burst_p50_multiple"] {
+                nulls.0.insert(field, "the row has no bursts".to_owned());
+            }
+        }
+        if cpu.collector.is_none() {
+            nulls.0.insert("cpu_by_role.collector", "there is no embedded receiver".to_owned());
+        }
         let (status, problems) = self.judge();
         Row {
             case: self.case.to_owned(),
@@ -213,6 +224,9 @@ impl Measured<'_> {
                 ));
             }
         }
+        // Two passes that fail alike are said once.
+        let mut seen = std::collections::BTreeSet::new();
+        problems.retain(|problem| seen.insert(problem.clone()));
         let has_broken_account = self.runs.iter().chain(self.latency_run).any(|run| !run.problems.is_empty());
         let status = match () {
             () if has_broken_account => Status::Violation,

@@ -193,6 +193,18 @@ mod tests {
         assert_eq!(rows("full").len(), 3 + 15 + 3 + 1 + 5 + 3);
     }
 
+    /// What `list` says about the time of `quick` and `full`.
+    #[test]
+    fn quick_and_full_take_what_is_stated() {
+        let planned = |name: &str| {
+            let case = find(name).unwrap();
+            let rows = (case.sections)(&Options::default()).into_iter().flat_map(|section| section.rows);
+            rows.map(|row| row.planned(case.iterations).as_secs()).sum::<u64>()
+        };
+        assert!((20..=35).contains(&planned("quick")), "{} s", planned("quick"));
+        assert!((200..=320).contains(&planned("full")), "{} s", planned("full"));
+    }
+
     /// The rate is that of all producers together, whatever their number.
     #[test]
     fn paced_rows_keep_their_rate() {

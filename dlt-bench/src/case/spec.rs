@@ -51,6 +51,16 @@ impl RowSpec {
         }
     }
 
+    /// How long it takes if it is measured this often: for progress, not for figures.
+    pub fn planned(&self, iterations: usize) -> Duration {
+        // Starting, draining and closing a logger.
+        let around = Duration::from_millis(100);
+        let is_paced = matches!(self.shape, Shape::Paced { .. });
+        let latency = if is_paced { Duration::ZERO } else { self.latency_time + around };
+        let floor = if self.floor { Duration::from_secs(1) } else { Duration::ZERO };
+        (self.time + self.idle.unwrap_or_default() + around) * iterations as u32 + latency + floor
+    }
+
     /// Sets the overflow mode.
     #[must_use]
     pub fn with_mode(mut self, mode: OverflowMode) -> Self {

@@ -217,7 +217,9 @@ impl<L: Lock> Worker<L> {
             Err((written, error)) => {
                 // A control does not repair its sink: the rest of the batch is lost, and counted.
                 let _ = self.shared.sink_error.set(error.to_string());
-                written / (FRAME_BYTES + self.output.prefix_bytes())
+                let frame_bytes = FRAME_BYTES + self.output.prefix_bytes();
+                self.output.cut(written % frame_bytes);
+                written / frame_bytes
             }
         };
         self.shared.lock.with(|queue| {

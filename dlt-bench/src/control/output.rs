@@ -13,7 +13,9 @@ use dlt_logger::format::header::USER_LOG;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::fstat;
 use nix::sys::uio::writev;
+use nix::unistd::ftruncate;
 
 use crate::load::sink::Endpoint;
 
@@ -76,6 +78,15 @@ impl Output {
             Framing::Plain => 0,
             Framing::Storage => 16,
             Framing::User => USER_LOG.len(),
+        }
+    }
+
+    /// Takes the torn end of a failed write off a file, so that what follows stays readable. A stream has no such way back.
+    pub(super) fn cut(&self, torn_bytes: usize) {
+        if self.framing == Framing::Storage {
+            let size = fstat(self.fd.as_fd()).map_or(0, |stat| stat.st_size);
+            // If it cannot be cut, the check of the file finds the torn frame and says so.
+            let _ = ftruncate(self.fd.as_fd(), size - torn_bytes as i64);
         }
     }
 

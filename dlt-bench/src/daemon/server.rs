@@ -37,6 +37,7 @@ pub struct Server {
     pub tcp: Option<TcpListener>,
     /// Where messages are stored, unless they are only counted.
     pub store: Option<Store>,
+    signals: Signals,
 }
 
 /// Signals as flags, with a stream that wakes the server.
@@ -67,18 +68,25 @@ impl Signals {
 }
 
 impl Server {
+    /// Handles signals from here on, so that whoever is told that the daemon listens can end it in order.
+    ///
+    /// # Errors
+    /// The system refuses signal handlers.
+    pub fn new(unix: Option<UnixSocket>, tcp: Option<TcpListener>, store: Option<Store>) -> io::Result<Self> {
+        Ok(Self { unix, tcp, store, signals: Signals::install()? })
+    }
+
     /// Serves until SIGINT or SIGTERM. Statistics go to `out` at SIGUSR1 and at the end, troubles to `talk`.
     ///
     /// # Errors
-    /// The system refuses signal handlers or `poll`.
+    /// The system refuses `poll`.
     pub fn run(mut self, out: &mut dyn Write, talk: &mut dyn Write) -> io::Result<Stats> {
-        let mut signals = Signals::install()?;
         let (mut stats, mut connections) = (Stats::default(), Vec::new());
         let mut buffer = vec![0; BUFFER_BYTES];
-        while !signals.end.load(Relaxed) {
-            self.wait(&signals, &connections)?;
-            signals.drain();
-            if signals.say.swap(false, Relaxed) {
+        while !self.signals.end.load(Relaxed) {
+            self.wait(&connections)?;
+            self.signals.drain();
+            if self.signals.say.swap(false, Relaxed) {
                 self.flush(&mut stats, talk);
                 say(out, &stats);
             }
@@ -104,8 +112,8 @@ impl Server {
     }
 
     /// Waits until there is something to do.
-    fn wait(&self, signals: &Signals, connections: &[Connection]) -> io::Result<()> {
-        let mut fds = vec![PollFd::new(signals.wake.as_fd(), PollFlags::POLLIN)];
+    fn wait(&self, connections: &[Connection]) -> io::Result<()> {
+        let mut fds = vec![PollFd::new(self.signals.wake.as_fd(), PollFlags::POLLIN)];
         if connections.len() < MAX_CONNECTIONS {
             fds.extend(self.unix.iter().map(|unix| PollFd::new(unix.listener.as_fd(), PollFlags::POLLIN)));
             fds.extend(self.tcp.iter().map(|tcp| PollFd::new(tcp.as_fd(), PollFlags::POLLIN)));

@@ -151,6 +151,11 @@ fn run_on<T: Target>(plan: &Plan, watcher: &dyn Watcher) -> Result<Run, Error> {
     if let Err(undelivered) = flushed {
         remarks.push(format!("{undelivered} messages were not delivered when the logger was closed"));
     }
+    if plan.logger != LoggerKind::Dlt {
+        remarks.push(
+            "a control has one queue with the capacity of all buffers together, and one worker".to_owned(),
+        );
+    }
     let idle = plan.idle.filter(|_| !is_cut_short).map(|time| watch_idle(&target, &threads, time));
     let sink_error = target.sink_error();
     let streams = T::streams(&plan.config);

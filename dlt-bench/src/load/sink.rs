@@ -49,10 +49,10 @@ impl SinkChoice {
             ("unix", Some(path)) if !path.is_empty() => Ok(Self::Unix(path.into())),
             ("daemon", None) => Ok(Self::DaemonUnix(address::default_unix_path())),
             ("daemon", Some(path)) if path.starts_with('/') => Ok(Self::DaemonUnix(path.into())),
-            ("daemon", Some(address)) if !address.is_empty() => match address.parse() {
+            ("daemon", Some(address)) => match address.parse() {
                 Ok(address) => Ok(Self::DaemonTcp(address)),
                 Err(_) => Err(format!(
-                    "`{address}` is no daemon address: a socket's absolute path or IP:PORT is, e.g. \
+                    "`{text}`: `{address}` is no daemon address: a socket's absolute path or IP:PORT is, e.g. \
                      daemon:{}",
                     address::DEFAULT_TCP
                 )),

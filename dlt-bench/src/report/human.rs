@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use super::document::{Document, best};
 use super::environment::Environment;
-use super::row::{Row, Status};
+use super::row::{CpuByRole, CpuShare, Row, Status};
 use crate::measure::latency::Summary;
 
 /// Columns that a case has besides those of all cases.
@@ -59,6 +59,10 @@ pub fn tables(title: &str, rows: &[Row], extra: Extra) -> String {
     let mut text = format!("\n{title}\n");
     let _ = writeln!(text, "{}", accounts(rows, extra));
     let _ = writeln!(text, "{}", costs(rows, extra));
+    let _ = writeln!(
+        text,
+        "· CPU of all roles (producers/workers/receiver); CPU s/M: seconds per million messages"
+    );
     for row in rows {
         for problem in &row.problems {
             let _ = writeln!(text, "✗ {}: {problem}", row.name);
@@ -68,11 +72,6 @@ pub fn tables(title: &str, rows: &[Row], extra: Extra) -> String {
         }
         for remark in &row.remarks {
             let _ = writeln!(text, "· {}: {remark}", row.name);
-        }
-        if let Some(audit) =
-            row.audit.as_ref().and_then(|audit| audit.get("text")).and_then(|text| text.as_str())
-        {
-            let _ = writeln!(text, "{audit}");
         }
     }
     if let Some(reason) = rows.iter().find_map(|row| row.null_because.get("verified_by")) {
@@ -189,8 +188,8 @@ fn costs(rows: &[Row], extra: Extra) -> Table {
             row.preempted_latency_ns.as_ref().map_or_else(|| "0".to_owned(), |s| count(s.samples)),
             of(&row.delivery_latency_ns, |s| s.p50),
             of(&row.delivery_latency_ns, |s| s.p99),
-            format!("{:.1}", row.cpu_percent),
-            row.cpu_s_per_million_msgs.map_or_else(dash, |s| format!("{s:.3}")),
+            by_role(row, Some(row.cpu_percent), |share| Some(share.percent), 0),
+            by_role(row, row.cpu_s_per_million_msgs, |share| share.s_per_million_msgs, 3),
             bytes(row.memory_bytes),
         ];
         if extra == Extra::Response {
@@ -233,6 +232,14 @@ fn status(status: Status) -> &'static str {
         Status::SinkFailed => "SINK FAILED",
         Status::Interrupted => "interrupted",
     }
+}
+
+/// A figure of all roles, and of each.
+fn by_role(row: &Row, all: Option<f64>, of: fn(&CpuShare) -> Option<f64>, digits: usize) -> String {
+    let CpuByRole { producers, workers, collector } = &row.cpu_by_role;
+    let shown = |figure: Option<f64>| figure.map_or_else(dash, |figure| format!("{figure:.digits$}"));
+    let collector = shown(collector.as_ref().and_then(of));
+    format!("{} ({}/{}/{collector})", shown(all), shown(of(producers)), shown(of(workers)))
 }
 
 fn dash() -> String {

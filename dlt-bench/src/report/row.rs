@@ -53,6 +53,10 @@ pub struct FloorRatio {
     pub sustained_ns_per_msg: f64,
     /// The same as a multiple of the floor's.
     pub sustained_multiple: f64,
+    /// CPU time of the producer from one call to the next: without what it slept, or what others took.
+    pub cpu_ns_per_msg: f64,
+    /// The same as a multiple of the floor's.
+    pub cpu_multiple: f64,
     /// p50 of the call as a multiple of the floor's, both with a clock reading on each side; bursts only.
     pub call_p50_multiple: Option<f64>,
     /// p50 of a burst, per call, as a multiple of the floor's; bursts only.

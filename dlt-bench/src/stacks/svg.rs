@@ -148,3 +148,58 @@ fn is_control(label: &str) -> bool {
 fn file_name(label: &str) -> String {
     label.to_lowercase().replace(' ', "-")
 }
+
+#[cfg(test)]
+mod tests {
+    use dlt_probe_ebpf::Stack;
+
+    use super::*;
+
+    #[inline(never)]
+    fn a_place_to_wait() -> u64 {
+        std::hint::black_box(3)
+    }
+
+    fn stack(kind: StackKind, role: Role, in_call: bool, weight_ns: u64) -> Stack {
+        let user = vec![a_place_to_wait as *const () as u64];
+        Stack { kind, tid: 1, role: Some(role), in_call, weight_ns, user, kernel: Vec::new() }
+    }
+
+    fn of(pictures: &[Picture<'_>], name: &str) -> String {
+        let picture = pictures.iter().find(|picture| picture.name == name).unwrap();
+        folded(picture, &mut Names::new()).join("\n")
+    }
+
+    #[test]
+    fn waits_are_weighed_in_microseconds_by_role() {
+        a_place_to_wait();
+        let mut gathered = Gathered::default();
+        gathered.add("DropNewest", vec![stack(StackKind::Blocked, Role::Worker, false, 2_500_000); 2]);
+        gathered.add("BlockWithTimeout", vec![stack(StackKind::Futex, Role::Producer, true, 7_000)]);
+        gathered.add("control mutex", vec![stack(StackKind::Futex, Role::Producer, true, 9_000)]);
+        let pictures = pictures(&gathered, 10);
+        let waits = of(&pictures, "offcpu");
+        assert!(waits.contains("worker;") && waits.contains("a_place_to_wait 5000"), "{waits}");
+        let futex = of(&pictures, "futex");
+        assert!(futex.starts_with("producer (in call);") && futex.ends_with("a_place_to_wait 7"), "{futex}");
+        assert!(of(&pictures, "futex-controls").ends_with(" 9"));
+        assert_eq!(of(&pictures, "oncpu-dropnewest"), "");
+    }
+
+    /// Pictures of a run without a wait are there and say so.
+    #[test]
+    fn empty_pictures_say_so() {
+        let folder = std::env::temp_dir().join(format!("dlt-bench-svg-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let gathered = Gathered::default();
+        for picture in &pictures(&gathered, 4_711) {
+            write(&folder, picture, &mut Names::new()).unwrap();
+        }
+        let futex = std::fs::read_to_string(folder.join("futex.svg")).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert!(
+            futex.contains("empty: no producer slept in a futex call inside any of 4711 log calls"),
+            "{futex}"
+        );
+    }
+}

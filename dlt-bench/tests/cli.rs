@@ -1,0 +1,17 @@
+//! The programs as their users run them.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
+
+#[path = "suite/cases.rs"]
+mod cases;
+#[path = "suite/daemon.rs"]
+mod daemon;
+#[path = "suite/endings.rs"]
+mod endings;
+#[path = "suite/refusals.rs"]
+mod refusals;
+#[path = "suite/schema.rs"]
+mod schema;
+#[path = "suite/sinks.rs"]
+mod sinks;
+#[path = "suite/support.rs"]
+mod support;
