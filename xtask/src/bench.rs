@@ -1,7 +1,10 @@
 //! Build, run, and say where everything is.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result};
 
@@ -9,15 +12,20 @@ use crate::shell::{self, cargo, say};
 
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  cargo xtask bench --profile\n  cargo xtask bench -c overflow-all -c batch-size\n  \
-                        cargo xtask bench --profile -c concurrency-mpsc -- --logger mutex"
-)]
+#[command(after_help = "\
+Writes report.json to a folder of its own under runs/, with --profile also flamegraphs (oncpu-MODE.svg, offcpu.svg, futex.svg)
+and the folded stacks behind them. The exit code is that of dlt-bench.
+
+Examples:
+  cargo xtask bench                                             the most important figures in half a minute
+  cargo xtask bench --profile                                   the overflow modes and concurrency cases under the probe
+  cargo xtask bench -c overflow-all -c batch-size               two cases
+  cargo xtask bench --profile -c concurrency-mpsc -- --logger mutex   a negative control: must FAIL with its stack")]
 pub(crate) struct Options {
     /// Watch with the kernel probe: verdict on lock contention, perf counters, flamegraphs. Needs root.
     #[arg(long)]
     profile: bool,
-    /// Case to run; may be given several times. Default: what dlt-bench runs by default for the profile, else `quick`.
+    /// Case to run; may be given several times. Default: `quick`, or what dlt-bench chooses for --profile.
     #[arg(short, long = "case", value_name = "CASE")]
     case: Vec<String>,
     /// Folder for what is written. Default: runs/DATE-TIME.
@@ -30,72 +38,134 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     shell::run(cargo().args(["build", "--release", "--package", "dlt-bench"]))?;
-    let program = target_folder()?.join("release/dlt-bench");
+    let program = shell::target_folder()?.join("release/dlt-bench");
     let out = match &options.out {
         Some(out) => out.clone(),
         None => new_run_folder()?,
     };
-    let mut arguments: Vec<String> = Vec::new();
-    for case in &options.case {
-        arguments.extend(["-c".into(), case.clone()]);
-    }
-    if options.profile {
-        arguments.push("--profile".into());
-    } else if options.case.is_empty() {
-        arguments.extend(["-c".into(), "quick".into()]);
-    }
-    arguments.extend(["--out".into(), out.display().to_string()]);
-    arguments.extend(options.more.iter().cloned());
-
     let mut command = Command::new(&program);
+    command.args(arguments(options)).arg("--out").arg(&out).args(&options.more);
+    let leave_nothing = || {
+        // Only what was made here, and only if nothing was written to it.
+        if options.out.is_none() {
+            let _ = std::fs::remove_dir(&out);
+        }
+    };
     if options.profile && !shell::is_root() {
         if !shell::exists("sudo") {
             say(&format!(
-                "error: the kernel probe needs CAP_BPF and CAP_PERFMON, and there is no sudo here.\nGrant them as root, \
-                 then run this again as dlt-bench itself:\n  setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep {0}\n  {0} {1}",
+                "error: the kernel probe needs privileges, and there is no sudo here.\nGrant them to the benchmark as root, \
+                 then run it yourself:\n  setcap cap_bpf,cap_perfmon,cap_sys_ptrace+ep {}\n  {}",
                 program.display(),
-                arguments.join(" ")
+                shell::shown(&command)
             ));
+            leave_nothing();
             return Ok(shell::CANNOT_RUN.into());
         }
-        // Only the benchmark is raised; what it writes is given back to the caller.
-        let kept = "--preserve-env=DLT_USER_NUM_BUFFERS,DLT_USER_BATCH_SIZE,DLT_USER_OVERFLOW_MODE,DLT_USER_TIMEOUT_MS,\
-                    DLT_USER_MEMORY_LIMIT";
-        command = Command::new("sudo");
-        command.arg(kept).arg(&program);
-    }
-    command.args(&arguments);
-    if command.get_program() == "sudo" {
+        command = raised(&command, std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
         say(&format!(
             "the kernel probe needs privileges; running only the benchmark with them:\n  {}",
             shell::shown(&command)
         ));
     }
+    // Ctrl-C reaches the benchmark as well, which then reports what was done; wait for that.
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;
     let status = command.status().with_context(|| format!("failed to start `{}`", shell::shown(&command)))?;
-    if let Ok(files) = std::fs::read_dir(&out) {
-        let mut files: Vec<_> = files.flatten().map(|file| file.path().display().to_string()).collect();
-        files.sort();
+    let mut files: Vec<_> =
+        std::fs::read_dir(&out).into_iter().flatten().flatten().map(|file| file.path()).collect();
+    files.sort();
+    if files.is_empty() {
+        leave_nothing();
+    } else {
+        let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
         say(&format!("files of this run:\n  {}", files.join("\n  ")));
     }
-    // A signal has no code; the shell's convention for Ctrl-C is what dlt-bench uses itself.
-    Ok(u8::try_from(status.code().unwrap_or(130)).unwrap_or(1).into())
+    Ok(code(status).into())
 }
 
-/// Where cargo builds, which the user may have set.
-pub(crate) fn target_folder() -> Result<PathBuf> {
-    let metadata = shell::output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
-    let (_, rest) =
-        metadata.split_once("\"target_directory\":\"").context("cargo metadata names the target folder")?;
-    let (folder, _) = rest.split_once('"').context("cargo metadata is JSON")?;
-    Ok(PathBuf::from(folder.replace("\\\\", "\\")))
+/// What dlt-bench is to do.
+fn arguments(options: &Options) -> Vec<String> {
+    let mut arguments: Vec<String> =
+        options.case.iter().flat_map(|case| ["-c".into(), case.clone()]).collect();
+    if options.profile {
+        arguments.push("--profile".into());
+    } else if options.case.is_empty() {
+        arguments.push("quick".into());
+    }
+    arguments
 }
 
-/// A folder that does not exist yet.
+/// The command under sudo, which keeps the configuration of the logger and nothing else of the caller's environment.
+fn raised(command: &Command, environment: impl Iterator<Item = String>) -> Command {
+    let mut kept: Vec<_> = environment.filter(|name| name.starts_with("DLT_USER_")).collect();
+    kept.sort();
+    let mut raised = Command::new("sudo");
+    if !kept.is_empty() {
+        raised.arg(format!("--preserve-env={}", kept.join(",")));
+    }
+    raised.arg(command.get_program()).args(command.get_args());
+    raised
+}
+
+/// The benchmark's exit code; that of a shell if a signal ended it.
+fn code(status: ExitStatus) -> u8 {
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// A folder that did not exist before.
 fn new_run_folder() -> Result<PathBuf> {
     let now = shell::output(Command::new("date").arg("+%Y%m%d-%H%M%S"))?;
     let runs = shell::root().join("runs");
-    let names = std::iter::once(now.clone()).chain((2..).map(|n| format!("{now}-{n}")));
-    let folder = names.map(|name| runs.join(name)).find(|folder| !folder.exists()).context("a free name")?;
-    std::fs::create_dir_all(&folder).with_context(|| format!("failed to make `{}`", folder.display()))?;
-    Ok(folder)
+    std::fs::create_dir_all(&runs).with_context(|| format!("failed to make `{}`", runs.display()))?;
+    for n in 1.. {
+        let folder = runs.join(if n == 1 { now.clone() } else { format!("{now}-{n}") });
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            // Another run began in the same second.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to make `{}`", folder.display()));
+            }
+        }
+    }
+    unreachable!("the numbers do not end")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, ExitStatus};
+
+    use super::{Options, arguments, code, raised};
+    use crate::shell::shown;
+
+    fn options(profile: bool, case: &[&str]) -> Options {
+        Options { profile, case: case.iter().map(ToString::to_string).collect(), out: None, more: Vec::new() }
+    }
+
+    #[test]
+    fn cases_are_passed_on() {
+        assert_eq!(arguments(&options(false, &[])), ["quick"]);
+        assert_eq!(arguments(&options(true, &[])), ["--profile"]);
+        assert_eq!(arguments(&options(true, &["a", "b"])), ["-c", "a", "-c", "b", "--profile"]);
+    }
+
+    #[test]
+    fn only_the_benchmark_is_raised_and_keeps_its_configuration() {
+        let mut command = Command::new("/build/dlt-bench");
+        command.arg("--profile");
+        let environment = ["PATH", "DLT_USER_NUM_BUFFERS", "DLT_USER_BUFFER_SIZE_3"].map(str::to_owned);
+        assert_eq!(
+            shown(&raised(&command, environment.into_iter())),
+            "sudo --preserve-env=DLT_USER_BUFFER_SIZE_3,DLT_USER_NUM_BUFFERS /build/dlt-bench --profile"
+        );
+        assert_eq!(shown(&raised(&command, std::iter::empty())), "sudo /build/dlt-bench --profile");
+    }
+
+    #[test]
+    fn exit_codes_are_passed_on() {
+        assert_eq!(code(ExitStatus::from_raw(3 << 8)), 3);
+        assert_eq!(code(ExitStatus::from_raw(11)), 139);
+    }
 }

@@ -1,102 +1,132 @@
 //! What must pass before a change lands, in the order of how soon it can fail.
 
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 
-use crate::shell::{self, cargo, root, say};
-use crate::{ebpf, kernels, test};
+use crate::shell::{self, cargo, say};
+use crate::{ebpf, kernels, test, tidy};
 
 /// Options of `cargo xtask ci`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Every step runs, also after one that failed. Steps that cannot run here count as failed: leave them out with --ordinary.")]
 pub(crate) struct Options {
-    /// Leave out what needs privileges, the eBPF tool chain or other kernels.
+    /// Leave out what needs the eBPF tool chain, cargo-deny or other kernels.
     #[arg(long)]
     ordinary: bool,
+    /// Install the eBPF tool chain and cargo-deny first where they are missing, as root on Debian.
+    #[arg(long, conflicts_with = "ordinary")]
+    install: bool,
 }
 
-/// A file that is longer than this holds two things.
-const LONGEST_FILE: usize = 800;
+const PACKAGES: [&str; 4] = ["dlt-logger", "dlt-probe-ebpf", "dlt-bench", "xtask"];
+const DENY_VERSION: &str = "0.20.2";
 
-type Step<'a> = (&'static str, Box<dyn Fn() -> Result<bool> + 'a>);
+struct Step<'a> {
+    name: &'static str,
+    run: Box<dyn Fn() -> Result<()> + 'a>,
+}
 
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let succeeded = |code: ExitCode| code == ExitCode::SUCCESS;
-    let passes = |command: &mut Command| -> Result<bool> {
-        shell::run(command)?;
-        Ok(true)
-    };
-    let mut steps: Vec<Step<'_>> = vec![
-        ("format", Box::new(|| passes(cargo().args(["fmt", "--all", "--check"])))),
-        ("tidy", Box::new(|| tidy().map(|()| true))),
-        (
-            "clippy",
-            Box::new(|| {
-                passes(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
-            }),
-        ),
-        (
-            "documentation",
-            Box::new(|| {
-                passes(
-                    cargo()
-                        .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
-                        .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"),
-                )
-            }),
-        ),
-    ];
-    if !options.ordinary {
-        steps.push(("eBPF object", Box::new(move || ebpf::check().map(succeeded))));
-    }
-    steps.push(("tests", Box::new(move || test::run(&test::Options::default()).map(succeeded))));
-    steps.push((
-        "release build",
-        Box::new(|| passes(cargo().args(["build", "--release", "--bin", "dlt-bench"]))),
-    ));
-    if !options.ordinary {
-        steps.push(("kernels", Box::new(move || kernels::run(&kernels::Options::default()).map(succeeded))));
-    }
     let mut summary = Vec::new();
     let mut is_green = true;
-    for (name, step) in &steps {
+    for Step { name, run } in steps(options) {
         say(&format!("==== {name}"));
         let start = Instant::now();
-        let result = step();
-        let seconds = start.elapsed().as_secs();
-        let outcome = match result {
-            Ok(true) => "passed",
-            Ok(false) => "FAILED",
-            Err(error) => {
-                say(&format!("{error:#}"));
-                "FAILED"
-            }
-        };
-        is_green &= outcome == "passed";
-        summary.push(format!("{outcome}  {seconds:5} s  {name}"));
+        let result = run();
+        let outcome = if result.is_ok() { "passed" } else { "FAILED" };
+        is_green &= result.is_ok();
+        let why = result.err().map(|error| format!(": {error:#}")).unwrap_or_default();
+        if !why.is_empty() {
+            say(&format!("FAILED: {name}{why}"));
+        }
+        let first = why.lines().next().unwrap_or_default();
+        summary.push(format!("{outcome}  {:5} s  {name}{first}", start.elapsed().as_secs()));
     }
-    say(&format!("==== summary\n{}", summary.join("\n")));
+    shell::print(&format!("==== summary\n{}", summary.join("\n")));
     u8::from(!is_green).into()
 }
 
-/// Rules of this repository that no other tool checks.
-fn tidy() -> Result<()> {
-    let files =
-        shell::output(Command::new("git").args(["ls-files", "*.rs", "*.md", "*.toml"]).current_dir(root()))?;
-    let mut wrong = Vec::new();
-    for file in files.lines() {
-        let Ok(text) = std::fs::read_to_string(root().join(file)) else { continue };
-        let lines = text.lines().count();
-        let is_rust = std::path::Path::new(file).extension().is_some_and(|extension| extension == "rs");
-        if is_rust && lines > LONGEST_FILE {
-            wrong.push(format!("{file} has {lines} lines: does it hold two things?"));
-        }
-        let unfinished = ["todo!", "unimplemented!", "#[ignore"].map(|word| word.to_owned() + "(");
-        if is_rust && unfinished.iter().any(|word| text.contains(word.as_str())) {
-            wrong.push(format!("{file} has something unfinished"));
-        }
+fn steps(options: &Options) -> Vec<Step<'_>> {
+    let mut steps = vec![
+        Step { name: "format", run: Box::new(|| shell::run(cargo().args(["fmt", "--all", "--check"]))) },
+        Step { name: "tidy", run: Box::new(tidy::run) },
+        Step { name: "clippy", run: Box::new(clippy) },
+        Step { name: "documentation", run: Box::new(documentation) },
+    ];
+    if !options.ordinary {
+        steps.push(Step { name: "licences, bans, sources", run: Box::new(|| deny(options.install)) });
+        steps.push(Step {
+            name: "eBPF object",
+            run: Box::new(|| must(ebpf::run(&ebpf::Options { check: true, install: options.install }))),
+        });
     }
-    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    steps.push(Step { name: "tests", run: Box::new(|| must(test::run(&test::Options::default()))) });
+    // The build that the README names.
+    let release = || shell::run(cargo().args(["build", "--release", "--bin", "dlt-bench"]));
+    steps.push(Step { name: "release build", run: Box::new(release) });
+    if !options.ordinary {
+        let kernels = || must(kernels::run(&kernels::Options::default()));
+        steps.push(Step { name: "other kernels", run: Box::new(kernels) });
+    }
+    steps
+}
+
+/// A task that has said itself what is wrong.
+fn must(code: Result<ExitCode>) -> Result<()> {
+    let code = code?;
+    if code == ExitCode::from(shell::CANNOT_RUN) {
+        bail!("cannot run here");
+    } else if code != ExitCode::SUCCESS {
+        bail!("see above");
+    }
+    Ok(())
+}
+
+/// Package by package: a feature that only another package switches on is missed otherwise.
+fn clippy() -> Result<()> {
+    for package in PACKAGES {
+        shell::run(cargo().args(["clippy", "--package", package, "--all-targets", "--", "-D", "warnings"]))?;
+    }
+    // The records alone, as the eBPF programs use them.
+    shell::run(cargo().args([
+        "clippy",
+        "--package",
+        "dlt-probe-ebpf",
+        "--lib",
+        "--no-default-features",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn documentation() -> Result<()> {
+    shell::run(
+        cargo()
+            .args(["doc", "--workspace", "--no-deps", "--document-private-items"])
+            .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"),
+    )
+}
+
+/// Advisories need a database from the network, which a gate should not depend on.
+fn deny(installs: bool) -> Result<()> {
+    let is_there = shell::output(cargo().args(["deny", "--version"])).is_ok();
+    let mut install = cargo();
+    install.args(["install", "--locked", "cargo-deny", "--version", DENY_VERSION]);
+    if !is_there && installs {
+        shell::run(&mut install)?;
+    } else if !is_there {
+        bail!("there is no cargo-deny: `{}`", shell::shown(&install));
+    }
+    // The eBPF programs have a lock file of their own.
+    for manifest in ["Cargo.toml", "dlt-probe-ebpf/bpf/Cargo.toml"] {
+        let mut check = cargo();
+        check.args(["deny", "--manifest-path", manifest, "--config", "deny.toml", "--log-level", "error"]);
+        check.args(["check", "bans", "licenses", "sources"]);
+        shell::run(&mut check)?;
+    }
     Ok(())
 }

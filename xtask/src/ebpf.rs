@@ -1,4 +1,6 @@
-//! The eBPF object: built with Debian's rustc, which ships a `core` for the BPF target, so no nightly compiler is needed.
+//! The eBPF object: committed, so that users need no eBPF tool chain; rebuilt here, and compared with what is committed.
+
+mod tool_chain;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -6,159 +8,150 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 
 use crate::shell::{self, cargo, output, root, run as must, say};
+use tool_chain::{TARGET, ToolChain};
 
-const COMPILER: &str = "/usr/bin/rustc";
-const TARGET: &str = "bpfel-unknown-none";
-const LLVM: &str = "/usr/lib/llvm-22";
-const LINKER_VERSION: &str = "0.13.0";
-const PACKAGES: [&str; 5] =
-    ["rustc-web", "libstd-rust-web-dev-bpf", "llvm-22-dev", "zlib1g-dev", "libzstd-dev"];
+/// The object's name in `prebuilt/`.
+const OBJECT: &str = "dlt_probe.bpf.o";
 
 /// Options of `cargo xtask ebpf`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The object is committed, so only who changes dlt-probe-ebpf/bpf needs this.")]
+#[command(after_help = "\
+The object is committed: only who changes dlt-probe-ebpf needs this.
+It is built with Debian's /usr/bin/rustc, which ships a `core` for BPF, or else with rustup's nightly and its rust-src;
+always with bpf-linker. What is missing is named, with the commands that install it.
+
+Examples:
+  cargo xtask ebpf                     rebuild dlt-probe-ebpf/prebuilt after a change of the programs
+  cargo xtask ebpf --check             is the committed object what its sources give?
+  cargo xtask ebpf --install --check   the same, after installing the tool chain (Debian, as root)")]
 pub(crate) struct Options {
-    /// Build in a temporary folder and compare with the committed object instead of replacing it.
+    /// Build in another folder and compare with the committed object instead of replacing it.
     #[arg(long)]
-    check: bool,
-    /// Install the tool chain first (Debian packages and bpf-linker), as root.
+    pub(crate) check: bool,
+    /// Install the tool chain first where it is missing (Debian packages and bpf-linker), as root.
     #[arg(long)]
-    install: bool,
+    pub(crate) install: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    if options.install {
-        install()?;
+    if options.install && ToolChain::find().is_err() {
+        tool_chain::install()?;
     }
-    if let Some(missing) = missing() {
-        say(&format!(
-            "error: cannot build eBPF here: {missing}.\nOn Debian 12 as root: `cargo xtask ebpf --install`, which runs\n  \
-             apt-get install -y --no-install-recommends {}\n  {}",
-            PACKAGES.join(" "),
-            shell::shown(&linker_install())
-        ));
-        return Ok(shell::CANNOT_RUN.into());
-    }
-    let prebuilt = root().join("dlt-probe-ebpf/prebuilt");
-    let committed = prebuilt.join("dlt_probe.bpf.o");
-    let info = build_info()?;
-    if !options.check {
-        let object = build(&root().join("dlt-probe-ebpf/bpf"))?;
-        std::fs::copy(&object, &committed)?;
-        let hash = output(Command::new("sha256sum").arg("dlt_probe.bpf.o").current_dir(&prebuilt))?;
-        std::fs::write(prebuilt.join("dlt_probe.bpf.o.sha256"), hash + "\n")?;
-        std::fs::write(prebuilt.join("BUILD-INFO"), info)?;
-        say(&format!("built {}", committed.display()));
-        return Ok(ExitCode::SUCCESS);
-    }
-    // In another folder: the object must not depend on where it is built.
-    let copy = root().join("target/ebpf-check");
-    let _ = std::fs::remove_dir_all(&copy);
-    std::fs::create_dir_all(copy.join("src"))?;
-    std::fs::copy(root().join("dlt-probe-ebpf/src/records.rs"), copy.join("src/records.rs"))?;
-    must(Command::new("cp").arg("-r").arg(root().join("dlt-probe-ebpf/bpf")).arg(&copy))?;
-    let object = build(&copy.join("bpf"))?;
-    let committed_info =
-        std::fs::read_to_string(prebuilt.join("BUILD-INFO")).context("failed to read BUILD-INFO")?;
-    if committed_info == info {
-        ensure!(
-            std::fs::read(&object)? == std::fs::read(&committed)?,
-            "the committed object is not what its sources give; run `cargo xtask ebpf` and commit the result"
-        );
-        say("the committed eBPF object is byte for byte what its sources give");
-        return Ok(ExitCode::SUCCESS);
-    }
-    let sources = |text: &str| text.lines().find(|line| line.starts_with("sources")).map(str::to_owned);
-    ensure!(
-        sources(&committed_info) == sources(&info),
-        "the eBPF sources have changed since the committed object was built; run `cargo xtask ebpf` and commit the result"
-    );
-    say(&format!(
-        "the tool chain differs from BUILD-INFO, so the bytes are not compared:\n{info}running the probe's tests with the fresh \
-         object instead"
-    ));
-    must(cargo().args(["test", "--package", "dlt-probe-ebpf", "counts"]).env("DLT_PROBE_OBJECT", &object))?;
+    let tools = match ToolChain::find() {
+        Ok(tools) => tools,
+        Err(missing) => {
+            say(&format!("error: cannot build eBPF here: {missing}.\n{}", tool_chain::how_to_install()));
+            return Ok(shell::CANNOT_RUN.into());
+        }
+    };
+    if options.check { check(&tools) } else { rebuild(&tools) }
+}
+
+fn prebuilt() -> PathBuf {
+    root().join("dlt-probe-ebpf/prebuilt")
+}
+
+fn rebuild(tools: &ToolChain) -> Result<ExitCode> {
+    let object = build(tools, &root().join("dlt-probe-ebpf/bpf"))?;
+    let committed = prebuilt().join(OBJECT);
+    std::fs::copy(&object, &committed)
+        .with_context(|| format!("failed to copy to `{}`", committed.display()))?;
+    write(&prebuilt().join(format!("{OBJECT}.sha256")), &(sha256(&committed)? + "  " + OBJECT + "\n"))?;
+    write(&prebuilt().join("BUILD-INFO"), &build_info(tools)?)?;
+    say(&format!("built {} with\n{}", committed.display(), build_info(tools)?));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The check as part of other tasks.
-pub(crate) fn check() -> Result<ExitCode> {
-    run(&Options { check: true, install: false })
-}
-
-/// What is missing of the tool chain.
-fn missing() -> Option<String> {
-    if !Path::new(COMPILER).exists() {
-        return Some(format!("there is no {COMPILER}"));
-    }
-    let core = output(Command::new(COMPILER).args(["--print", "target-libdir", "--target", TARGET])).ok()?;
-    if !Path::new(&core).exists() {
-        return Some(format!("{COMPILER} has no `core` for {TARGET}"));
-    }
-    (!shell::exists("bpf-linker")).then(|| "there is no bpf-linker on PATH".to_owned())
-}
-
-fn linker_install() -> Command {
-    let mut command = cargo();
-    command.args([
-        "install",
-        "bpf-linker",
-        "--version",
-        LINKER_VERSION,
-        "--no-default-features",
-        "--features",
-        "llvm-22",
-    ]);
-    // Without these the linker's build takes the first llvm-config on PATH, which may be another LLVM.
-    command.env("LLVM_PREFIX", LLVM).env("LLVM_SYS_221_PREFIX", LLVM);
-    command
-}
-
-fn install() -> Result<()> {
-    if missing().is_none() {
-        return Ok(());
-    }
-    must(Command::new("apt-get").args(["update", "-qq"]))?;
-    must(Command::new("apt-get").args(["install", "-y", "-qq", "--no-install-recommends"]).args(PACKAGES))?;
-    if !shell::exists("bpf-linker") {
-        must(&mut linker_install())?;
-    }
-    Ok(())
-}
-
-fn build(package: &Path) -> Result<PathBuf> {
-    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|home| home + "/.cargo"))?;
-    let target = root().join("target/ebpf");
-    // No path of this machine in the object: it is the same wherever it is built.
-    let flags = format!(
-        "-C link-arg=--btf -C debuginfo=2 --remap-path-prefix={}=. --remap-path-prefix={home}=cargo",
-        package.display()
+fn check(tools: &ToolChain) -> Result<ExitCode> {
+    let committed = prebuilt().join(OBJECT);
+    let noted = std::fs::read_to_string(prebuilt().join(format!("{OBJECT}.sha256")))
+        .context("failed to read the committed object's hash")?;
+    ensure!(
+        noted.split_whitespace().next() == Some(sha256(&committed)?.as_str()),
+        "`{}` is not the object that its .sha256 names; run `cargo xtask ebpf` and commit the result",
+        committed.display()
     );
+    let (info, committed_info) =
+        (build_info(tools)?, std::fs::read_to_string(prebuilt().join("BUILD-INFO"))?);
+    ensure!(
+        line(&committed_info, "sources").is_some()
+            && line(&committed_info, "sources") == line(&info, "sources"),
+        "the eBPF sources are not those of the committed object; run `cargo xtask ebpf` and commit the result"
+    );
+    // In another folder: the object must not depend on where it is built.
+    let copy = shell::target_folder()?.join("ebpf-check");
+    if copy.exists() {
+        std::fs::remove_dir_all(&copy)?;
+    }
+    std::fs::create_dir_all(&copy)?;
+    for part in ["bpf", "src"] {
+        must(Command::new("cp").arg("-r").arg(root().join("dlt-probe-ebpf").join(part)).arg(&copy))?;
+    }
+    let object = build(tools, &copy.join("bpf"))?;
+    if committed_info == info {
+        ensure!(
+            std::fs::read(&object)? == std::fs::read(&committed)?,
+            "the same sources and tools give another object (`{}`) than the committed one; run `cargo xtask ebpf` and \
+             commit the result",
+            object.display()
+        );
+        say(&format!("the committed eBPF object is byte for byte what its sources give with\n{info}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Compilers move on; an object of another compiler has other bytes and must count the same.
+    say(&format!(
+        "the tools are not those of BUILD-INFO, so bytes are not compared. Built it:\n{committed_info}Here:\n{info}\
+         The probe's tests run with the fresh object instead."
+    ));
     must(
         cargo()
-            .args(["build", "--release", "--quiet", "--target", TARGET, "--target-dir"])
-            .arg(&target)
-            .current_dir(package)
-            .env("RUSTC", COMPILER)
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("RUSTFLAGS", flags)
-            .env_remove("RUSTUP_TOOLCHAIN"),
+            .args(["test", "--package", "dlt-probe-ebpf", "--", "--show-output"])
+            .env("DLT_PROBE_OBJECT", &object),
     )?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the programs in `package`; returns the object.
+fn build(tools: &ToolChain, package: &Path) -> Result<PathBuf> {
+    let target = shell::target_folder()?.join("ebpf");
+    // No path of this machine in the object: it is the same wherever it is built.
+    let flags = format!(
+        "-C link-arg=--btf -C debuginfo=2 --remap-path-prefix={}=. --remap-path-prefix={}=cargo",
+        package.display(),
+        tool_chain::cargo_home()?.display()
+    );
+    let mut command = tools.cargo();
+    command
+        .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
+        .arg(&target)
+        .current_dir(package)
+        .env("RUSTFLAGS", flags);
+    must(&mut command)?;
     Ok(target.join(TARGET).join("release/dlt_probe"))
 }
 
-/// What the object is built from, and with.
-fn build_info() -> Result<String> {
-    let rustc = output(Command::new(COMPILER).arg("--version"))?;
-    let verbose = output(Command::new(COMPILER).arg("-vV"))?;
-    let llvm =
-        verbose.lines().find_map(|line| line.strip_prefix("LLVM version: ")).unwrap_or("unknown").to_owned();
-    let linker = output(Command::new("bpf-linker").arg("--version"))?;
-    let mut files = vec![root().join("dlt-probe-ebpf/src/records.rs")];
-    for file in ["bpf/Cargo.toml", "bpf/Cargo.lock"] {
-        files.push(root().join("dlt-probe-ebpf").join(file));
-    }
-    for entry in std::fs::read_dir(root().join("dlt-probe-ebpf/bpf/src"))? {
+/// What the object is built from, and with: one `name value` a line.
+fn build_info(tools: &ToolChain) -> Result<String> {
+    Ok(format!(
+        "rustc   {}\nllvm    {}\nlinker  {}\nsources {}\n",
+        tools.rustc_version()?,
+        tools.llvm_version()?,
+        tools.linker_version()?,
+        sources()?
+    ))
+}
+
+/// The rest of the line of `info` that begins with `name`.
+fn line<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
+}
+
+/// One hash for everything that the object is built from.
+fn sources() -> Result<String> {
+    let folder = root().join("dlt-probe-ebpf");
+    let mut files =
+        ["src/records.rs", "bpf/Cargo.toml", "bpf/Cargo.lock"].map(|file| folder.join(file)).to_vec();
+    for entry in std::fs::read_dir(folder.join("bpf/src"))? {
         files.push(entry?.path());
     }
     files.sort();
@@ -166,19 +159,36 @@ fn build_info() -> Result<String> {
     for file in files {
         all.extend(std::fs::read(&file).with_context(|| format!("failed to read `{}`", file.display()))?);
     }
-    let hash = hash(&all)?;
-    Ok(format!("rustc   {rustc}\nllvm    {llvm}\nlinker  {linker}\nsources {hash}\n"))
+    // Through a file, since the hash comes from the same program as that of the object.
+    let joined = shell::target_folder()?.join("ebpf-sources");
+    std::fs::write(&joined, all).with_context(|| format!("failed to write `{}`", joined.display()))?;
+    sha256(&joined)
 }
 
-fn hash(bytes: &[u8]) -> Result<String> {
-    use std::io::Write;
-    let mut child = Command::new("sha256sum")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .context("failed to start sha256sum")?;
-    child.stdin.take().context("its input is piped")?.write_all(bytes)?;
-    let output = child.wait_with_output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
+fn sha256(file: &Path) -> Result<String> {
+    let text = output(Command::new("sha256sum").arg("--").arg(file))?;
     Ok(text.split_whitespace().next().context("sha256sum prints a hash")?.to_owned())
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    std::fs::write(file, text).with_context(|| format!("failed to write `{}`", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{line, sha256};
+
+    #[test]
+    fn build_info_is_read_by_name() {
+        let info = "rustc   rustc 1.96.0 (ac68)\nllvm    22.1.8\nsources e2d4\n";
+        assert_eq!(line(info, "rustc"), Some("rustc 1.96.0 (ac68)"));
+        assert_eq!(line(info, "sources"), Some("e2d4"));
+        assert_eq!(line(info, "linker"), None);
+    }
+
+    #[test]
+    fn hash_of_nothing() {
+        let hash = sha256(std::path::Path::new("/dev/null")).unwrap();
+        assert_eq!(hash, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
 }

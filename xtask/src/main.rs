@@ -6,6 +6,7 @@ mod ebpf;
 mod kernels;
 mod shell;
 mod test;
+mod tidy;
 
 use clap::{Parser, Subcommand};
 

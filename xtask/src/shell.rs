@@ -30,6 +30,22 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Where cargo builds, which the user may have set.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let metadata = output(cargo().args(["metadata", "--format-version=1", "--no-deps"]))?;
+    let (_, rest) =
+        metadata.split_once("\"target_directory\":\"").context("`cargo metadata` names the target folder")?;
+    let (folder, _) = rest.split_once('"').context("`cargo metadata` prints JSON")?;
+    Ok(PathBuf::from(folder))
+}
+
+/// The target that this machine's compiler builds for by default.
+pub(crate) fn host() -> Result<String> {
+    let verbose = output(Command::new("rustc").arg("-vV"))?;
+    let host = verbose.lines().find_map(|line| line.strip_prefix("host: "));
+    Ok(host.context("`rustc -vV` names its host")?.to_owned())
+}
+
 /// Says something to whoever watches.
 #[expect(clippy::print_stderr, reason = "this is how tasks talk")]
 pub(crate) fn say(text: &str) {
@@ -47,6 +63,11 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("failed to start `{}`", shown(command)))?;
     ensure!(status.success(), "`{}` failed: {status}", shown(command));
     Ok(())
+}
+
+/// Prints data. That nobody reads it is no error.
+pub(crate) fn print(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Standard output of a command that must succeed, without the white space at its ends.
@@ -70,7 +91,7 @@ pub(crate) fn follow(command: &mut Command, mut line: impl FnMut(&str)) -> Resul
     let output = child.stdout.take().context("its output is piped")?;
     for text in BufReader::new(output).split(b'\n') {
         let text = String::from_utf8_lossy(&text?).into_owned();
-        let _ = writeln!(std::io::stdout(), "{text}");
+        print(&text);
         line(&text);
     }
     Ok(child.wait()?.success())

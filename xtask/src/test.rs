@@ -1,6 +1,7 @@
 //! All tests, with one count at the end.
 
-use std::process::ExitCode;
+use std::collections::BTreeSet;
+use std::process::{Command, ExitCode};
 
 use anyhow::Result;
 
@@ -8,111 +9,124 @@ use crate::shell::{self, cargo, root, say};
 
 /// Options of `cargo xtask test`.
 #[derive(Debug, Default, clap::Args)]
+#[command(after_help = "\
+Tests that need root or something of the kernel that is not here are skipped: the reason is printed and they are counted.
+The model checks (loom) explore the ring's interleavings and a mutant of each of its orderings, which must be found.")]
 pub(crate) struct Options {
     /// Leave out the model checks and ThreadSanitizer.
     #[arg(long)]
     quick: bool,
 }
 
+/// What ran, from the lines that the test harness prints.
 #[derive(Debug, Default)]
 struct Count {
-    passed: u64,
+    /// What the harness calls passed, with those that skipped themselves among them.
+    returned: u64,
     failed: u64,
     skipped: u64,
-    broken: Vec<&'static str>,
+    reasons: BTreeSet<String>,
+    /// A test that says twice why it skips is one test.
+    has_skipped: bool,
 }
 
 impl Count {
-    /// `test result: ok. 24 passed; 0 failed; 0 ignored; …`, and what the tests of this repository print when they skip.
     fn line(&mut self, line: &str) {
         if let Some(result) = line.strip_prefix("test result: ") {
             let number = |word: &str| {
-                let before = result.split(word).next().unwrap_or_default();
-                before.split_whitespace().next_back().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0)
+                let (before, _) = result.split_once(word)?;
+                before.split_whitespace().next_back()?.parse::<u64>().ok()
             };
-            self.passed += number(" passed");
-            self.failed += number(" failed");
-            self.skipped += number(" ignored");
-        } else if line.contains("SKIPPED: ") {
-            // A test that skips is counted as passed by the harness.
-            self.skipped += 1;
-            self.passed = self.passed.wrapping_sub(1);
+            self.returned += number(" passed").unwrap_or(0);
+            self.failed += number(" failed").unwrap_or(0);
+        } else if line.starts_with("---- ") {
+            self.has_skipped = false;
+        } else if let Some(reason) = line.strip_prefix("SKIPPED: ") {
+            self.skipped += u64::from(!self.has_skipped);
+            self.has_skipped = true;
+            self.reasons.insert(reason.to_owned());
         }
     }
+
+    fn passed(&self) -> u64 {
+        self.returned.saturating_sub(self.skipped)
+    }
+}
+
+/// A run of the harness.
+struct Step {
+    name: &'static str,
+    command: Command,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let mut count = Count::default();
-    let mut step = |name: &'static str, command: &mut std::process::Command| -> Result<()> {
-        say(&format!("== {name}: {}", shell::shown(command)));
-        if !shell::follow(command, |line| count.line(line))? {
-            count.broken.push(name);
+    let mut broken = Vec::new();
+    for Step { name, mut command } in steps(options)? {
+        say(&format!("== {name}: {}", shell::shown(&command)));
+        let (returned, failed) = (count.returned, count.failed);
+        let is_good = shell::follow(&mut command, |line| count.line(line))?;
+        if !is_good {
+            // A test program that did not compile or crashed counts no failure itself.
+            count.failed += u64::from(count.failed == failed);
+            broken.push(format!("FAILED: {name}: `{}`", shell::shown(&command)));
+        } else if count.returned == returned {
+            count.failed += 1;
+            broken.push(format!("FAILED: {name}: no test ran; has the test been renamed?"));
         }
-        Ok(())
-    };
-    step("tests", cargo().args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]))?;
-    if !options.quick {
-        // In folders of their own: other flags would build everything anew each time.
-        let target = root().join("target");
-        step(
-            "models of the ring, and a mutant for each of its orderings",
-            cargo()
-                .args([
-                    "test",
-                    "--release",
-                    "--package",
-                    "dlt-logger",
-                    "--lib",
-                    "--",
-                    "models",
-                    "--nocapture",
-                ])
-                .env("RUSTFLAGS", "--cfg loom")
-                .env("CARGO_PROFILE_RELEASE_LTO", "off")
-                .env("CARGO_TARGET_DIR", target.join("loom")),
-        )?;
-        let suppressions = format!("suppressions={}", root().join("dlt-logger/tests/tsan.supp").display());
-        step(
-            "stress under ThreadSanitizer",
-            cargo()
-                .args([
-                    "test",
-                    "--package",
-                    "dlt-logger",
-                    "--test",
-                    "stress",
-                    "--target",
-                    "x86_64-unknown-linux-gnu",
-                ])
-                .env("RUSTC_BOOTSTRAP", "1")
-                .env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
-                .env("TSAN_OPTIONS", suppressions)
-                .env("CARGO_TARGET_DIR", target.join("tsan")),
-        )?;
     }
-    let Count { passed, failed, skipped, broken } = count;
-    for name in &broken {
-        say(&format!("FAILED: {name}"));
+    for reason in &count.reasons {
+        say(&format!("skipped: {reason}"));
     }
-    let _ = std::io::Write::write_all(
-        &mut std::io::stdout(),
-        format!("{passed} passed, {failed} failed, {skipped} skipped\n").as_bytes(),
-    );
-    Ok(u8::from(failed > 0 || !broken.is_empty()).into())
+    for what in &broken {
+        say(what);
+    }
+    shell::print(&format!("{} passed, {} failed, {} skipped", count.passed(), count.failed, count.skipped));
+    Ok(u8::from(!broken.is_empty()).into())
+}
+
+fn steps(options: &Options) -> Result<Vec<Step>> {
+    let mut all = cargo();
+    all.args(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    let mut steps = vec![Step { name: "tests", command: all }];
+    if options.quick {
+        return Ok(steps);
+    }
+    // In folders of their own: other flags would build everything anew each time.
+    let target = shell::target_folder()?;
+    let mut models = cargo();
+    models
+        .args(["test", "--release", "--package", "dlt-logger", "--lib", "--", "models", "--nocapture"])
+        .env("RUSTFLAGS", "--cfg loom")
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_TARGET_DIR", target.join("loom"));
+    steps.push(Step { name: "models of the ring, and a mutant of each of its orderings", command: models });
+    let mut races = cargo();
+    // With a target, build scripts and macros are left alone.
+    races
+        .args(["test", "--package", "dlt-logger", "--test", "stress", "--target", &shell::host()?])
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer")
+        .env("TSAN_OPTIONS", format!("suppressions={}", root().join("dlt-logger/tests/tsan.supp").display()))
+        .env("CARGO_TARGET_DIR", target.join("tsan"));
+    steps.push(Step { name: "stress under ThreadSanitizer", command: races });
+    Ok(steps)
 }
 
 #[cfg(test)]
 mod tests {
     use super::Count;
 
+    /// As `--show-output` prints it: what tests say comes before the result.
     #[test]
     fn results_and_skips_are_counted() {
         let mut count = Count::default();
-        count.line(
-            "test result: ok. 24 passed; 1 failed; 2 ignored; 0 measured; 3 filtered out; finished in 0.61s",
-        );
-        count.line("SKIPPED: missing CAP_BPF");
-        count.line("running 3 tests");
-        assert_eq!((count.passed, count.failed, count.skipped), (23, 1, 3));
+        let text = "running 25 tests\n---- suite::a stdout ----\nSKIPPED: no CAP_BPF\nSKIPPED: no CAP_BPF\n\n\
+                    ---- suite::b stdout ----\nSKIPPED: no CAP_BPF\n\nsuccesses:\n    suite::a\n\n\
+                    test result: FAILED. 24 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.61s\n\
+                    test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s";
+        text.lines().for_each(|line| count.line(line));
+        assert_eq!((count.passed(), count.failed, count.skipped), (24, 1, 2));
+        assert_eq!(count.reasons.len(), 1);
     }
 }
