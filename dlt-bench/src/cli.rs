@@ -92,7 +92,7 @@ struct RunArgs {
     /// What is called: dlt-logger, or a negative control
     #[arg(long, value_name = "LOGGER", global = true, default_value = "dlt")]
     logger: Logger,
-    /// Where frames go: collector, null, file:PATH, unix:PATH, daemon[:ADDR]
+    /// Where frames go: collector, null, file:PATH, unix:PATH, daemon or daemon:ADDR
     #[arg(long, value_name = "SINK", global = true, default_value = "collector", value_parser = SinkChoice::parse)]
     sink: SinkChoice,
     /// Writes report.json, and with --profile flamegraphs, to this folder

@@ -29,7 +29,8 @@ struct Step<'a> {
 }
 
 pub(crate) fn run(options: &Options) -> ExitCode {
-    let mut summary = Vec::new();
+    // What did not run did not pass.
+    let mut summary = left_out(options);
     let mut is_green = true;
     for Step { name, run } in steps(options) {
         say(&format!("==== {name}"));
@@ -48,6 +49,19 @@ pub(crate) fn run(options: &Options) -> ExitCode {
     u8::from(!is_green).into()
 }
 
+fn left_out(options: &Options) -> Vec<String> {
+    let mut left_out = Vec::new();
+    if !has_deny() {
+        left_out.push(
+            "left out          licences, bans, sources: no cargo-deny (`cargo install --locked cargo-deny`)",
+        );
+    }
+    if options.ordinary {
+        left_out.push("left out          eBPF object, other kernels: --ordinary");
+    }
+    left_out.into_iter().map(str::to_owned).collect()
+}
+
 fn steps(options: &Options) -> Vec<Step<'_>> {
     let mut steps = vec![
         Step { name: "format", run: Box::new(|| shell::run(cargo().args(["fmt", "--all", "--check"]))) },
@@ -55,8 +69,10 @@ fn steps(options: &Options) -> Vec<Step<'_>> {
         Step { name: "clippy", run: Box::new(clippy) },
         Step { name: "documentation", run: Box::new(documentation) },
     ];
-    if !options.ordinary {
+    if has_deny() {
         steps.push(Step { name: "licences, bans, sources", run: Box::new(deny) });
+    }
+    if !options.ordinary {
         steps.push(Step {
             name: "eBPF object",
             run: Box::new(|| must(ebpf::run(&ebpf::Options { check: true, install: options.install }))),
@@ -110,13 +126,13 @@ fn documentation() -> Result<()> {
     )
 }
 
-/// Where cargo-deny is installed: building it takes longer than all tests. Advisories need a database from the network, which
-/// a gate should not depend on.
+/// cargo-deny is used where it is installed: to build it takes longer than the tests do.
+fn has_deny() -> bool {
+    shell::output(cargo().args(["deny", "--version"])).is_ok()
+}
+
+/// Advisories need a database from the network, on which a gate should not depend.
 fn deny() -> Result<()> {
-    if shell::output(cargo().args(["deny", "--version"])).is_err() {
-        say("left out: there is no cargo-deny (`cargo install --locked cargo-deny`)");
-        return Ok(());
-    }
     // The eBPF programs have a lock file of their own.
     for manifest in ["Cargo.toml", "dlt-probe-ebpf/bpf/Cargo.toml"] {
         let mut check = cargo();
