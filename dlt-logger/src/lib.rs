@@ -32,7 +32,7 @@
 //! | `lane`, `thread`, `core` | where lanes live, who owns them, how a thread finds its own |
 //! | `worker` | draining, frames, batches, loss notes, pace |
 //! | `sink` | where frames go |
-//! | [`format`] | the wire format |
+//! | [`mod@format`] | the wire format |
 //! | [`config`] | configuration and its environment variables |
 //! | `logger`, `context`, `stats` | the public handles |
 //! | `sys` | every system call |

@@ -1,6 +1,6 @@
 //! Every memory ordering of the ring by name, so that each can be weakened in a test and shown to be needed.
 //!
-//! In an ordinary build [`ord`] and [`full_fence`] fold to constants. Under loom a test chooses one [`Site`] to
+//! In an ordinary build [`ord`] and [`fence_at`] fold to constants. Under loom a test chooses one [`Site`] to
 //! weaken; the model must then fail (`ring/models.rs`).
 
 use crate::primitives::{Ordering, fence};
