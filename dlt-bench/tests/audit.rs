@@ -54,6 +54,20 @@ fn audited(session: &Session, mode: OverflowMode, runs: usize) -> Evidence {
     Evidence { waits: explain_waits(session, "test", &mut Names::new()), ..evidence }
 }
 
+/// The same, again if the evidence did not suffice: a hypervisor that steals time, say, is not this test's subject. A wait
+/// that was found is a wait.
+fn judged(session: &Session, mode: OverflowMode, runs: usize) -> (Evidence, Judgement) {
+    for _ in 0..3 {
+        let evidence = audited(session, mode, runs);
+        let judgement = judge(&evidence);
+        if judgement.verdict != Verdict::Inconclusive {
+            return (evidence, judgement);
+        }
+        println!("once more: {:?}", judgement.reasons);
+    }
+    panic!("inconclusive three times in a row");
+}
+
 /// Each control by what it does, and by nothing that it does not do; the mutex with the place of its lock.
 #[test]
 fn negative_controls_fail_each_for_its_own_reason() {
@@ -80,8 +94,7 @@ fn negative_controls_fail_each_for_its_own_reason() {
 fn dlt_logger_passes_in_both_modes_that_never_wait() {
     let Some((_alone, session)) = session(OPTIONS) else { return };
     for mode in [OverflowMode::Overwrite, OverflowMode::DropNewest] {
-        let evidence = audited(&session, mode, 1);
-        let Judgement { verdict, reasons } = judge(&evidence);
+        let (evidence, Judgement { verdict, reasons }) = judged(&session, mode, 1);
         assert_eq!(verdict, Verdict::Pass, "{mode}: {reasons:?} {:#?}", evidence.waits);
         assert!(
             reasons[0].starts_with("0 waits in ") && reasons[0].contains("by 4 producers"),
@@ -101,11 +114,10 @@ fn dlt_logger_passes_in_both_modes_that_never_wait() {
 #[test]
 fn repeated_rows_are_judged_as_one() {
     let Some((_alone, session)) = session(OPTIONS) else { return };
-    let evidence = audited(&session, OverflowMode::DropNewest, 2);
+    let (evidence, Judgement { verdict, reasons }) = judged(&session, OverflowMode::DropNewest, 2);
     assert_eq!(evidence.producers.len(), 8);
     assert_eq!((evidence.lost_producers, evidence.ledger.unwatched_producers), (0, 0));
     assert!(evidence.overlap_ns > 2_000_000_000, "{} ns", evidence.overlap_ns);
-    let Judgement { verdict, reasons } = judge(&evidence);
     assert_eq!(verdict, Verdict::Pass, "{reasons:?} {:#?}", evidence.waits);
 }
 
