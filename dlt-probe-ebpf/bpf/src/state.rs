@@ -260,3 +260,17 @@ pub fn peek(tid: u32) -> Option<&'static Thread> {
     // SAFETY: the record stays in its map while the object is loaded.
     unsafe { THREADS.get_ptr(&tid).map(|thread| &*thread) }
 }
+
+/// Time since boot, in ns.
+#[inline(always)]
+pub fn now() -> u64 {
+    // SAFETY: the helper takes nothing and changes nothing.
+    unsafe { aya_ebpf::helpers::bpf_ktime_get_ns() }
+}
+
+/// The running task.
+#[inline(always)]
+pub fn task() -> u64 {
+    // SAFETY: the helper takes nothing and changes nothing.
+    unsafe { bpf_get_current_task() }
+}

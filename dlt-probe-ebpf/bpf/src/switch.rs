@@ -1,11 +1,10 @@
 //! What happens when a task leaves or gets a processor.
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
 use aya_ebpf::programs::BtfTracePointContext;
 
 use crate::records::{Leave, Role, StackKind, Thread};
 use crate::stack;
-use crate::state::{config, current, forget_alias, mark_running, of_task, others, read, slot};
+use crate::state::{self, config, current, forget_alias, mark_running, of_task, others, read, slot};
 
 /// Run time within one call from which a time slice is a spinner's, in ns.
 const LONG_SLICE_NS: u64 = 500_000;
@@ -47,7 +46,7 @@ pub fn on_switch(ctx: &BtfTracePointContext) {
 
 #[inline(always)]
 fn leave(ctx: &BtfTracePointContext, tid: u32, thread: &mut Thread, task: u64, preempted: bool, state: u32) {
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = state::now();
     // The kernel has counted the switch when the tracepoint fires. Its own counter tells voluntary from involuntary;
     // the state does not when a signal is pending.
     let nvcsw: u64 = read(task, config!(nvcsw)).unwrap_or(0);
@@ -132,7 +131,7 @@ fn is_futex(thread: &Thread) -> bool {
 
 #[inline(always)]
 fn arrive(tid: u32, thread: &mut Thread, task: u64) {
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = state::now();
     mark_running(thread, now, true);
     if let Some(words) = slot(thread) {
         thread.on_in_call = (words.in_call != 0) as u64;

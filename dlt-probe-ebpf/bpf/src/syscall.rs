@@ -1,10 +1,9 @@
 //! System calls: counts by what they are, and what happens inside a log call.
 
-use aya_ebpf::helpers::{bpf_get_current_task, bpf_ktime_get_ns};
 use aya_ebpf::programs::RawTracePointContext;
 
 use crate::records::{FUTEX_OPS, FUTEX_UNKNOWN, FUTEX_WAITV, KEPT_CALLS, LATENCY_BUCKETS};
-use crate::state::{config, current, in_call, read};
+use crate::state::{self, config, current, in_call, read};
 
 /// A call through a 32-bit entry: its number means something else.
 const COMPAT_CALL: u64 = 1 << 32;
@@ -41,7 +40,7 @@ pub fn on_enter(ctx: &RawTracePointContext) {
         }
         thread.syscalls_in_call += 1;
     }
-    let task = unsafe { bpf_get_current_task() };
+    let task = state::task();
     if number & X32 != 0 || read::<u32>(task, config!(compat)).unwrap_or(0) & config!(compat_mask) != 0 {
         thread.compat += 1;
         thread.call = COMPAT_CALL;
@@ -49,21 +48,21 @@ pub fn on_enter(ctx: &RawTracePointContext) {
         let operation =
             read::<u64>(registers, config!(argument_1)).unwrap_or(FUTEX_UNKNOWN as u64) & FUTEX_MASK;
         thread.call_arg = if operation < FUTEX_WAITV as u64 { operation } else { FUTEX_UNKNOWN as u64 };
-        thread.call_ns = unsafe { bpf_ktime_get_ns() };
+        thread.call_ns = state::now();
     } else if number == config!(nr_waitv) {
         thread.call_arg = FUTEX_WAITV as u64;
-        thread.call_ns = unsafe { bpf_ktime_get_ns() };
+        thread.call_ns = state::now();
     } else if is_futex(number as u64) {
         thread.call_arg = match number.wrapping_sub(config!(nr_futex2)) {
             0 => FUTEX2_ROWS[0],
             1 => FUTEX2_ROWS[1],
             _ => FUTEX2_ROWS[2],
         };
-        thread.call_ns = unsafe { bpf_ktime_get_ns() };
+        thread.call_ns = state::now();
     } else if number == config!(nr_writev) {
         thread.writev += 1;
         thread.writev_iovecs += read::<u64>(registers, config!(argument_2)).unwrap_or(0) as u32 as u64;
-        thread.call_ns = unsafe { bpf_ktime_get_ns() };
+        thread.call_ns = state::now();
     } else if number == config!(nr_yield) {
         thread.yields += 1;
     } else if number == config!(nr_nanosleep) || number == config!(nr_clock_nanosleep) {
@@ -91,7 +90,7 @@ pub fn on_exit(ctx: &RawTracePointContext) {
         let at_once = (thread.call_slept == 0) as usize;
         thread.futex[operation][at_once << 1 | (result < 0) as usize] += 1;
         if thread.call_slept != 0 {
-            thread.futex_wait_ns += unsafe { bpf_ktime_get_ns() }.saturating_sub(thread.call_ns);
+            thread.futex_wait_ns += state::now().saturating_sub(thread.call_ns);
         }
         if result == 0 && WAKES.contains(&thread.call_arg) {
             thread.futex_woke_nobody += 1;
@@ -102,7 +101,7 @@ pub fn on_exit(ctx: &RawTracePointContext) {
         } else {
             thread.writev_errors += 1;
         }
-        let took = unsafe { bpf_ktime_get_ns() }.saturating_sub(thread.call_ns);
+        let took = state::now().saturating_sub(thread.call_ns);
         let bucket = (63 - (took | 1).leading_zeros()) as usize;
         if bucket < LATENCY_BUCKETS {
             thread.writev_latency[bucket] += 1;
