@@ -10,6 +10,7 @@
 //! | [`measure`] | clocks, CPU time, latencies, the floor |
 //! | [`report`] | rows, tables, JSON |
 //! | [`audit`], [`stacks`] | the kernel probe's evidence, the verdict, flamegraphs |
+//! | [`stop`] | threads of a child process that are really stopped |
 //! | [`selftest`] | does the probe work on this kernel |
 //! | [`watch`] | what a run tells the kernel probe |
 //! | [`daemon`] | `dlt-daemon`: the receiver as a program of its own |
@@ -30,4 +31,5 @@ pub mod measure;
 pub mod report;
 pub mod selftest;
 pub mod stacks;
+pub mod stop;
 pub mod watch;
