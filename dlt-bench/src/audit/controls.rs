@@ -7,9 +7,11 @@ use serde::Serialize;
 
 use super::evidence::Evidence;
 use super::inspector::{confinement, explain_waits};
-use super::judge::{self, Verdict};
+use super::judge::{self, Cause, Judgement, Verdict};
+use super::repeat;
 use super::session::Session;
 use crate::case::spec::{ROUND, THREADS};
+use crate::interrupt;
 use crate::load::plan::{LoggerKind, Plan, Volume};
 use crate::load::{self};
 use crate::stacks::names::Names;
@@ -29,6 +31,8 @@ pub struct ControlResult {
     pub found_by: String,
     /// All reasons of its verdict.
     pub reasons: Vec<String>,
+    /// All windows that were measured, in order: the last one counts.
+    pub attempts: Vec<Judgement>,
     /// Where it waited.
     pub waits: Vec<String>,
 }
@@ -50,6 +54,7 @@ fn one(
         is_found: false,
         found_by,
         reasons: Vec::new(),
+        attempts: Vec::new(),
         waits: Vec::new(),
     };
     let label = control_label(logger.name());
@@ -58,31 +63,39 @@ fn one(
         producer_cpus: confinement(THREADS),
         ..Plan::new(config.clone(), THREADS, Volume::AtLeast { time: TIME, round: ROUND })
     };
-    if let Err(error) = session.begin(&label, false) {
-        return failed(error.to_string());
-    }
-    match load::run(&plan, session) {
-        Err(error) => return failed(error.to_string()),
-        // A control that loses messages unseen proves nothing.
-        Ok(run) if !run.problems.is_empty() => return failed(run.problems.join("; ")),
-        Ok(_) => {}
-    }
-    match session.finish() {
-        Err(error) => failed(error.to_string()),
-        Ok((evidence, _)) => {
-            let judgement = judge::judge(&evidence);
-            let reason = right_reason(logger, &evidence);
-            let is_found = judgement.verdict == Verdict::Fail && reason.is_some();
-            ControlResult {
-                logger: logger.name(),
-                is_found,
-                found_by: reason
-                    .unwrap_or_else(|| format!("verdict {}, not by what it does", judgement.verdict.name())),
-                reasons: judgement.reasons,
-                waits: explain_waits(session, &label, names),
-            }
+    let mut attempts = Vec::new();
+    let (evidence, judgement) = loop {
+        let evidence = match window(session, &label, &plan) {
+            Ok(evidence) => evidence,
+            Err(reason) => return failed(reason),
+        };
+        let judgement = judge::judge(&evidence);
+        attempts.push(judgement.clone());
+        // No canary sings in these windows.
+        if interrupt::requested() || !repeat::is_due(&attempts, &[Cause::Passing, Cause::NoCanary]) {
+            break (evidence, judgement);
         }
+    };
+    let reason = right_reason(logger, &evidence);
+    ControlResult {
+        logger: logger.name(),
+        is_found: judgement.verdict == Verdict::Fail && reason.is_some(),
+        found_by: reason
+            .unwrap_or_else(|| format!("verdict {}, not by what it does", judgement.verdict.name())),
+        reasons: judgement.reasons,
+        attempts,
+        waits: explain_waits(session, &label, names),
     }
+}
+
+fn window(session: &Session, label: &str, plan: &Plan) -> Result<Evidence, String> {
+    session.begin(label, false).map_err(|error| error.to_string())?;
+    let run = load::run(plan, session).map_err(|error| error.to_string())?;
+    if !run.problems.is_empty() {
+        // A control that loses messages unseen proves nothing.
+        return Err(run.problems.join("; "));
+    }
+    Ok(session.finish().map_err(|error| error.to_string())?.0)
 }
 
 /// What a control must be found by.

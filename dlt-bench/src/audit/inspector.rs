@@ -7,8 +7,9 @@ use dlt_probe_ebpf::{Error as ProbeError, Role, StackKind};
 
 use super::controls::{self, ControlResult};
 use super::evidence::{CanaryEvidence, Evidence};
-use super::judge::{self, Judgement, Verdict};
+use super::judge::{self, Cause, Judgement, Verdict};
 use super::overhead::{self, Overhead};
+use super::repeat;
 use super::report::{self, Account, Judged, RowAudit};
 use super::session::{OPTIONS, Session, processors};
 use crate::case::measure::Inspector;
@@ -16,6 +17,7 @@ use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::interrupt;
 use crate::load::plan::{LoggerKind, Plan, Shape};
+use crate::measure::perf::Counts;
 use crate::report::Row;
 use crate::stacks::names::{Name, Names};
 use crate::stacks::svg;
@@ -28,6 +30,14 @@ const FRAMES: usize = 7;
 /// The same of the kernel: enough to tell a system call's wait from a page fault's.
 const KERNEL_FRAMES: usize = 12;
 
+/// One window of a row, judged.
+#[derive(Debug)]
+struct Window {
+    judgement: Judgement,
+    evidence: Evidence,
+    counts: Option<Counts>,
+}
+
 /// Watches a run with the kernel probe and judges it.
 #[derive(Debug)]
 pub struct Audit {
@@ -38,6 +48,10 @@ pub struct Audit {
     names: Names,
     label: String,
     not_judged: Option<&'static str>,
+    /// The windows of the row that is measured.
+    windows: Vec<Window>,
+    /// Why the last of them could not be read.
+    unread: Option<String>,
     rows: Vec<Judged>,
     canary: CanaryEvidence,
     account: Option<Account>,
@@ -58,6 +72,8 @@ impl Audit {
             names: Names::new(),
             label: String::new(),
             not_judged: None,
+            windows: Vec::new(),
+            unread: None,
             rows: Vec::new(),
             canary,
             account: None,
@@ -116,11 +132,15 @@ impl Audit {
         }
     }
 
+    fn judgements(&self) -> Vec<Judgement> {
+        self.windows.iter().map(|window| window.judgement.clone()).collect()
+    }
+
     /// The files that were written, and why others were not.
     fn write_pictures(&mut self) -> (Vec<PathBuf>, Vec<String>) {
         let (mut files, mut problems) = (Vec::new(), Vec::new());
         let (Some(session), Some(out)) = (&self.session, &self.out) else { return (files, problems) };
-        let calls = self.rows.iter().map(|row| row.evidence.sum(|p| p.calls)).sum();
+        let calls = self.rows.iter().map(|row| row.earlier_calls + row.evidence.sum(|p| p.calls)).sum();
         let gathered = session.gathered();
         for picture in svg::pictures(&gathered, calls) {
             match svg::write(out, &picture, &mut self.names) {
@@ -225,50 +245,68 @@ impl Inspector for Audit {
     }
 
     fn begin_row(&mut self, plan: &Plan) {
+        self.windows.clear();
+        self.unread = None;
         self.not_judged = not_judged(plan);
         self.label = match plan.logger {
             LoggerKind::Dlt => plan.config.overflow_mode.to_string(),
             // Not the label of the audit's own controls: what this row did is the run's.
             control => control.name().to_owned(),
         };
+    }
+
+    fn begin_window(&mut self) {
         if let Some(session) = &self.session {
             // A canary in windows that are judged; a failure shows as missing evidence.
             let _ = session.begin(&self.label, self.not_judged.is_none());
         }
     }
 
-    fn end_row(&mut self, row: &mut Row) {
-        let Some(session) = &self.session else { return };
+    fn end_window(&mut self) -> bool {
+        let Some(session) = &self.session else { return false };
         let (mut evidence, counts) = match session.finish() {
             Ok(seen) => seen,
             Err(error) => {
-                row.null_because.insert("audit", error.to_string());
-                row.null_because.insert("counters", error.to_string());
-                return;
+                self.unread = Some(error.to_string());
+                return false;
             }
         };
         let judgement = match self.not_judged {
-            Some(reason) => {
-                Judgement { verdict: Verdict::NotJudged, reasons: vec![expected_waits(reason, &evidence)] }
-            }
+            Some(reason) => Judgement::new(Verdict::NotJudged, vec![expected_waits(reason, &evidence)]),
             None => judge::judge(&evidence),
         };
         if judgement.verdict == Verdict::Fail {
             evidence.waits = explain_waits(session, &self.label, &mut self.names);
         }
         self.canary.add(evidence.canary.clone());
+        self.windows.push(Window { judgement, evidence, counts });
+        repeat::is_due(&self.judgements(), &[Cause::Passing])
+    }
+
+    fn end_row(&mut self, row: &mut Row) {
+        if let Some(error) = &self.unread {
+            row.null_because.insert("audit", error.clone());
+            row.null_because.insert("counters", error.clone());
+            return;
+        }
+        let attempts = self.judgements();
+        let earlier_calls = self.windows.iter().rev().skip(1).map(|w| w.evidence.sum(|p| p.calls)).sum();
+        let Some(Window { judgement, evidence, counts }) = self.windows.pop() else { return };
         if row.iterations == 1 && evidence.worker_writevs() > 0 {
             row.writev_calls = evidence.worker_writevs();
             row.msgs_per_writev = Some(row.delivered as f64 / row.writev_calls as f64);
             row.writev_counted_by = "kernel";
         }
-        row.audit = serde_json::to_value(RowAudit { judgement: &judgement, evidence: &evidence }).ok();
+        let audit = RowAudit { judgement: &judgement, attempts: &attempts, evidence: &evidence };
+        row.audit = serde_json::to_value(audit).ok();
         row.counters = counts.as_ref().and_then(|counts| serde_json::to_value(counts).ok());
         self.rows.push(Judged {
             row: format!("{} / {}", row.case, row.name),
             label: self.label.clone(),
             judgement,
+            attempts,
             evidence,
+            earlier_calls,
             counts,
         });
     }

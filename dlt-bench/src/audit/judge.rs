@@ -57,6 +57,27 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// Why; for PASS, what was seen in how much work.
     pub reasons: Vec<String>,
+    /// Of INCONCLUSIVE: what each of the reasons comes from.
+    #[serde(skip)]
+    pub causes: Vec<Cause>,
+}
+
+impl Judgement {
+    /// A verdict that rests on no doubt.
+    pub const fn new(verdict: Verdict, reasons: Vec<String>) -> Self {
+        Self { verdict, reasons, causes: Vec::new() }
+    }
+}
+
+/// What a doubt comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// What the machine did in this window; another one may be without it.
+    Passing,
+    /// No canary was asked to sing.
+    NoCanary,
+    /// The evidence itself: lost, counted wrong, or of too few threads.
+    Lasting,
 }
 
 /// From this run time within one call on, a slice is long (as the probe has it).
@@ -66,13 +87,14 @@ const LONG_SLICE_NS: u64 = 500_000;
 pub fn judge(evidence: &Evidence) -> Judgement {
     let waits = waits(evidence);
     if !waits.is_empty() {
-        return Judgement { verdict: Verdict::Fail, reasons: waits };
+        return Judgement::new(Verdict::Fail, waits);
     }
     let doubts = doubts(evidence);
     if !doubts.is_empty() {
-        return Judgement { verdict: Verdict::Inconclusive, reasons: doubts };
+        let (causes, reasons) = doubts.into_iter().unzip();
+        return Judgement { verdict: Verdict::Inconclusive, reasons, causes };
     }
-    Judgement { verdict: Verdict::Pass, reasons: vec![seen(evidence)] }
+    Judgement::new(Verdict::Pass, vec![seen(evidence)])
 }
 
 /// What was seen in how much work.
@@ -126,21 +148,24 @@ fn slices_may_be_stolen(evidence: &Evidence) -> bool {
 }
 
 /// What keeps from a judgement.
-fn doubts(evidence: &Evidence) -> Vec<String> {
-    let mut reasons = Vec::new();
-    let mut doubt = |is_one: bool, text: String| {
+fn doubts(evidence: &Evidence) -> Vec<(Cause, String)> {
+    use Cause::{Lasting, NoCanary, Passing};
+    let mut doubts = Vec::new();
+    let mut doubt = |is_one: bool, cause: Cause, text: String| {
         if is_one {
-            reasons.push(text);
+            doubts.push((cause, text));
         }
     };
     let (held_up, went_on) = (evidence.sum(|p| p.held_up), evidence.sum(|p| p.held_up_others_went_on));
-    doubt(evidence.producers.len() < 2, "fewer than two producers were seen".into());
+    doubt(evidence.producers.len() < 2, Lasting, "fewer than two producers were seen".into());
     doubt(
         evidence.lost_producers > 0,
+        Lasting,
         format!("the edges of {} producers' windows could not be read", evidence.lost_producers),
     );
     doubt(
         went_on < LEAST_HELD_UP,
+        Passing,
         format!(
             "others went on in only {went_on} of {held_up} preemptions of 1 ms and more inside a call; {LEAST_HELD_UP} are needed"
         ),
@@ -148,6 +173,7 @@ fn doubts(evidence: &Evidence) -> Vec<String> {
     let standstills = held_up - went_on.min(held_up);
     doubt(
         went_on >= LEAST_HELD_UP && standstills * STANDSTILLS > held_up,
+        Passing,
         format!(
             "in {standstills} of {held_up} preemptions inside a call no other producer finished a call: repeat on a machine \
              that is less busy"
@@ -156,17 +182,19 @@ fn doubts(evidence: &Evidence) -> Vec<String> {
     let long = evidence.sum(|p| p.long_slices);
     doubt(
         long > 0 && slices_may_be_stolen(evidence),
+        Passing,
         format!(
             "{long} time slices of more than 0.5 ms within one log call, but the hypervisor stole {:.0} ms, which may be \
              them: repeat when the host is quiet",
             evidence.stolen_ns as f64 / 1e6
         ),
     );
-    doubt(evidence.overlap_ns == 0, "the producers' windows do not overlap".into());
-    doubt(!evidence.ledger.is_clean(), format!("evidence was lost: {:?}", evidence.ledger));
-    doubt(evidence.canary.runs == 0, "no canary ran".into());
+    doubt(evidence.overlap_ns == 0, Passing, "the producers' windows do not overlap".into());
+    doubt(!evidence.ledger.is_clean(), Lasting, format!("evidence was lost: {:?}", evidence.ledger));
+    doubt(evidence.canary.runs == 0, NoCanary, "no canary ran".into());
     doubt(
         !evidence.canary.wrong.is_empty(),
+        Lasting,
         format!("the canary was not counted exactly: {}", evidence.canary.wrong.join("; ")),
     );
     for producer in &evidence.producers {
@@ -175,17 +203,19 @@ fn doubts(evidence: &Evidence) -> Vec<String> {
         } = producer;
         doubt(
             switches_probe != switches_rusage,
+            Passing,
             format!("{name}: the probe saw {switches_probe:?} switches, getrusage {switches_rusage:?}"),
         );
-        doubt(*strangers > 0, format!("{name}: its thread id was used by another thread"));
+        doubt(*strangers > 0, Lasting, format!("{name}: its thread id was used by another thread"));
         doubt(
             *returns_without_entry > 0,
+            Lasting,
             format!(
                 "{name}: {returns_without_entry} returns from system calls that were not seen to be entered"
             ),
         );
     }
-    reasons
+    doubts
 }
 
 /// Names of the calls that a waiting logger makes.
@@ -304,18 +334,25 @@ mod tests {
     }
 
     #[test]
-    fn each_doubt_is_inconclusive() {
-        let inconclusive =
-            |change: &dyn Fn(&mut Evidence)| assert_eq!(changed(change).0, Verdict::Inconclusive);
-        inconclusive(&|e| e.producers.truncate(1));
-        inconclusive(&|e| {
+    fn each_doubt_is_inconclusive_with_its_cause() {
+        let caused = |cause: Cause, change: &dyn Fn(&mut Evidence)| {
+            let mut evidence = clean();
+            change(&mut evidence);
+            let judgement = judge(&evidence);
+            assert_eq!(judgement.verdict, Verdict::Inconclusive);
+            assert_eq!(judgement.causes, [cause], "{:?}", judgement.reasons);
+        };
+        let passing = |change: &dyn Fn(&mut Evidence)| caused(Cause::Passing, change);
+        let lasting = |change: &dyn Fn(&mut Evidence)| caused(Cause::Lasting, change);
+        lasting(&|e| e.producers.truncate(1));
+        passing(&|e| {
             for p in &mut e.producers {
                 (p.held_up, p.held_up_others_went_on) = (9, 9);
             }
         });
         // 19 of 60, 28 of 60.
         for each in [[10, 9], [14, 14]] {
-            inconclusive(&|e| {
+            passing(&|e| {
                 for (producer, went_on) in e.producers.iter_mut().zip(each) {
                     producer.held_up_others_went_on = went_on;
                 }
@@ -323,8 +360,9 @@ mod tests {
         }
         // On a busy machine the others may all be off the processors at times.
         assert_eq!(changed(|e| e.producers[0].held_up_others_went_on = 10).0, Verdict::Pass);
-        inconclusive(&|e| e.overlap_ns = 0);
-        inconclusive(&|e| e.lost_producers = 1);
+        passing(&|e| e.overlap_ns = 0);
+        passing(&|e| (e.producers[0].long_slices, e.stolen_ns) = (20, 10_000_000));
+        lasting(&|e| e.lost_producers = 1);
         for ledger in [
             LedgerEvidence { ring_full: 1, ..LedgerEvidence::default() },
             LedgerEvidence { map_full: 1, ..LedgerEvidence::default() },
@@ -332,14 +370,14 @@ mod tests {
             LedgerEvidence { recursion_misses: Some(1), ..LedgerEvidence::default() },
             LedgerEvidence { unwatched_producers: 1, ..LedgerEvidence::default() },
         ] {
-            inconclusive(&|e| e.ledger = ledger);
+            lasting(&|e| e.ledger = ledger);
         }
-        inconclusive(&|e| e.canary.runs = 0);
-        inconclusive(&|e| e.canary.wrong = vec!["yields 50, seen 49".into()]);
-        inconclusive(&|e| e.producers[0].switches_rusage = [0, 41]);
-        inconclusive(&|e| e.producers[0].switches_probe = [1, 40]);
-        inconclusive(&|e| e.producers[0].strangers = 1);
-        inconclusive(&|e| e.producers[0].returns_without_entry = 1);
+        caused(Cause::NoCanary, &|e| e.canary.runs = 0);
+        lasting(&|e| e.canary.wrong = vec!["yields 50, seen 49".into()]);
+        passing(&|e| e.producers[0].switches_rusage = [0, 41]);
+        passing(&|e| e.producers[0].switches_probe = [1, 40]);
+        lasting(&|e| e.producers[0].strangers = 1);
+        lasting(&|e| e.producers[0].returns_without_entry = 1);
     }
 
     /// The kernel of that age does not say how many runs it skipped: unknown is no loss.

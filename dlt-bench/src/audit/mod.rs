@@ -5,6 +5,7 @@
 //! | [`session`] | loads the probe, follows the threads of each row, takes the edges of their windows |
 //! | [`evidence`] | what was seen in one window |
 //! | [`judge`] | evidence to verdict: a function without side effects |
+//! | [`repeat`] | when a window is measured again |
 //! | [`controls`] | loggers that must fail, and the canary that must be counted exactly |
 //! | [`overhead`] | what the probe costs |
 //! | [`report`] | what is said about it |
@@ -15,6 +16,7 @@ pub mod evidence;
 pub mod inspector;
 pub mod judge;
 pub mod overhead;
+pub mod repeat;
 pub mod report;
 pub mod session;
 

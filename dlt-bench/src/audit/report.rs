@@ -12,6 +12,7 @@ use super::controls::ControlResult;
 use super::evidence::{CanaryEvidence, Evidence, ThreadEvidence};
 use super::judge::{Judgement, Verdict};
 use super::overhead::Overhead;
+use super::repeat;
 use crate::measure::perf::Counts;
 
 /// One row as it was judged.
@@ -23,8 +24,12 @@ pub struct Judged {
     pub label: String,
     /// The verdict.
     pub judgement: Judgement,
-    /// What it rests on.
+    /// All windows that were measured, in order; the last one is `judgement`.
+    pub attempts: Vec<Judgement>,
+    /// What the verdict rests on.
     pub evidence: Evidence,
+    /// Calls in the windows before the last one.
+    pub earlier_calls: u64,
     /// perf counters of the window.
     pub counts: Option<Counts>,
 }
@@ -35,7 +40,9 @@ pub struct RowAudit<'a> {
     /// The verdict.
     #[serde(flatten)]
     pub judgement: &'a Judgement,
-    /// What it rests on.
+    /// All windows that were measured, in order.
+    pub attempts: &'a [Judgement],
+    /// What the verdict rests on.
     pub evidence: &'a Evidence,
 }
 
@@ -62,9 +69,12 @@ pub struct Account {
 pub fn text(rows: &[Judged], account: &Account) -> String {
     let mut text = format!("\n{}", counters_table(rows));
     for row in rows {
-        let Judgement { verdict, reasons } = &row.judgement;
+        let Judgement { verdict, reasons, causes: _ } = &row.judgement;
         let _ = writeln!(text, "audit     {}: {} · {}", row.row, verdict.name(), reasons.join("; "));
         let _ = writeln!(text, "            window {}", window_words(&row.evidence));
+        if let Some(words) = repeat::words(&row.attempts) {
+            let _ = writeln!(text, "            {words}");
+        }
         for wait in &row.evidence.waits {
             let _ = writeln!(text, "            waited {wait}");
         }
@@ -72,6 +82,9 @@ pub fn text(rows: &[Judged], account: &Account) -> String {
     for control in &account.controls {
         let expected = if control.is_found { "FAIL, as it must" } else { "NOT FOUND" };
         let _ = writeln!(text, "control   {}: {expected} · {}", control.logger, control.found_by);
+        if let Some(words) = repeat::words(&control.attempts) {
+            let _ = writeln!(text, "            {words}");
+        }
         if let Some(wait) = control.waits.first() {
             let _ = writeln!(text, "            waited {wait}");
         }
