@@ -11,6 +11,7 @@
 //! | [`report`] | rows, tables, JSON |
 //! | [`audit`], [`stacks`] | the kernel probe's evidence, the verdict, flamegraphs |
 //! | [`stop`] | threads of a child process that are really stopped |
+//! | `code` | this program's own machine code: functions, instructions, coverage (x86-64) |
 //! | [`selftest`] | does the probe work on this kernel |
 //! | [`watch`] | what a run tells the kernel probe |
 //! | [`daemon`] | `dlt-daemon`: the receiver as a program of its own |
@@ -19,6 +20,8 @@
 pub mod audit;
 pub mod case;
 pub mod cli;
+#[cfg(target_arch = "x86_64")]
+pub mod code;
 pub mod collector;
 pub mod config;
 pub mod control;

@@ -73,6 +73,11 @@ impl Names {
         frames
     }
 
+    /// The functions at an instruction of this process: the function, and what was inlined into it, outermost first.
+    pub(crate) fn at(&mut self, address: u64) -> Vec<Name> {
+        self.user_frame(address, false)
+    }
+
     /// A return address lies behind its call: the byte before it is the call's.
     fn user_frame(&mut self, address: u64, is_return: bool) -> Functions {
         let address = address - u64::from(is_return);
@@ -203,7 +208,7 @@ fn module(file: &str) -> Option<String> {
 
 /// Without the arguments of generics, which are longer than everything else together: `chunk<Caller<MutexLock>>` is
 /// `chunk`. The brackets of `<Type as Trait>::function` stay.
-fn without_generics(name: &str) -> String {
+pub(crate) fn without_generics(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     let mut skipped = 0_usize;
     let mut last = ' ';
