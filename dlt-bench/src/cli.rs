@@ -95,6 +95,9 @@ struct RunArgs {
     /// Where frames go: collector, null, file:PATH, unix:PATH, daemon or daemon:ADDR
     #[arg(long, value_name = "SINK", global = true, default_value = "collector", value_parser = SinkChoice::parse)]
     sink: SinkChoice,
+    /// How long the suspend cases stop threads, in ms, instead of the case's time
+    #[arg(long, value_name = "MS", global = true, value_parser = clap::value_parser!(u64).range(100..=60_000))]
+    stop_ms: Option<u64>,
     /// Writes report.json, and with --profile flamegraphs, to this folder
     #[arg(long, value_name = "DIR", global = true)]
     out: Option<PathBuf>,
@@ -146,7 +149,7 @@ fn request(cli: Cli) -> Result<Request, Error> {
     if all {
         cases.push("full".to_owned());
     }
-    let RunArgs { json, messages, threads, iterations, logger, sink, out, profile } = options;
+    let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile } = options;
     if cases.is_empty() && profile {
         cases.extend(registry::PROFILED.map(str::to_owned));
     }
@@ -168,6 +171,7 @@ fn request(cli: Cli) -> Result<Request, Error> {
         messages,
         threads: threads.map(|n| n as usize),
         iterations: iterations.map(|n| n as usize),
+        stop_ms,
     };
     Ok(Request::Run(Box::new(Config { cases, options, json, out, profile })))
 }
@@ -238,6 +242,7 @@ mod tests {
             messages: Some(7),
             threads: Some(3),
             iterations: Some(2),
+            stop_ms: None,
         };
         assert_eq!(config.options, expected);
     }

@@ -35,4 +35,6 @@ pub struct Options {
     pub threads: Option<usize>,
     /// How often each row is measured; `None`: as the case says.
     pub iterations: Option<usize>,
+    /// How long the suspend cases stop threads; `None`: as the case says.
+    pub stop_ms: Option<u64>,
 }

@@ -10,6 +10,7 @@
 //! | [`measure`] | clocks, CPU time, latencies, the floor |
 //! | [`report`] | rows, tables, JSON |
 //! | [`audit`], [`stacks`] | the kernel probe's evidence, the verdict, flamegraphs |
+//! | [`suspend`] | cases that stop threads and watch the others |
 //! | [`stop`] | threads of a child process that are really stopped |
 //! | `code` | this program's own machine code: functions, instructions, coverage (x86-64) |
 //! | [`selftest`] | does the probe work on this kernel |
@@ -35,4 +36,5 @@ pub mod report;
 pub mod selftest;
 pub mod stacks;
 pub mod stop;
+pub mod suspend;
 pub mod watch;

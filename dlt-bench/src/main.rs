@@ -12,6 +12,7 @@ use dlt_bench::exit_code::ExitCode;
 use dlt_bench::interrupt;
 use dlt_bench::report::output::{JsonTarget, Outputs};
 use dlt_bench::selftest;
+use dlt_bench::suspend;
 
 fn main() -> std::process::ExitCode {
     let result = cli::parse().and_then(|request| match request {
@@ -30,7 +31,11 @@ fn main() -> std::process::ExitCode {
 
 fn run(config: &Config) -> Result<ExitCode, Error> {
     interrupt::install().map_err(|error| Error::cannot_run(format!("failed to handle Ctrl-C: {error}")))?;
+    let suspensions = suspend::driver::prepare(config)?;
     let outputs = Outputs::open(config.json.clone(), config.out.as_deref())?;
+    if let Some(sections) = suspensions {
+        return suspend::driver::run(config, &sections, outputs);
+    }
     let prepared = driver::prepare(config)?;
     if !config.profile {
         return driver::run(config, prepared, &mut Nobody::default(), outputs);

@@ -34,7 +34,7 @@ pub fn prepare(config: &Config) -> Result<Prepared, Error> {
     let mut sections = Vec::new();
     for case in &config.cases {
         let iterations = options.iterations.unwrap_or(case.iterations);
-        for section in (case.sections)(options) {
+        for section in case.sections(options) {
             for row in &section.rows {
                 let (_, ignored) = configuration(row)?;
                 let texts =

@@ -4,6 +4,7 @@ use super::spec::Section;
 use super::{buffer, concurrency, overflow};
 use crate::config::Options;
 use crate::error::Error;
+use crate::suspend;
 use dlt_logger::OverflowMode;
 
 /// Something that can be run by name.
@@ -15,101 +16,126 @@ pub struct Case {
     pub summary: &'static str,
     /// How often each row is measured unless the user says so.
     pub iterations: usize,
-    /// Its sections.
-    pub sections: fn(&Options) -> Vec<Section>,
+    /// What it does.
+    pub runner: Runner,
+}
+
+/// What a case does.
+#[derive(Debug, Clone, Copy)]
+pub enum Runner {
+    /// Measures rows of load.
+    Rows(fn(&Options) -> Vec<Section>),
+    /// Stops threads of a process of its own.
+    Suspend(&'static [suspend::Section]),
+}
+
+impl Case {
+    /// Its sections of load rows; none if it does something else.
+    pub fn sections(&self, options: &Options) -> Vec<Section> {
+        match self.runner {
+            Runner::Rows(sections) => sections(options),
+            Runner::Suspend(_) => Vec::new(),
+        }
+    }
 }
 
 /// All of them, in the order of `list`.
-pub static CASES: [Case; 15] = [
+pub static CASES: [Case; 16] = [
     Case {
         name: "overflow-drop",
         summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
         iterations: 1,
-        sections: overflow::drop_newest,
+        runner: Runner::Rows(overflow::drop_newest),
     },
     Case {
         name: "overflow-overwrite",
         summary: "Overwrite under overload: the last messages are kept, the oldest give way and are counted",
         iterations: 1,
-        sections: overflow::overwrite,
+        runner: Runner::Rows(overflow::overwrite),
     },
     Case {
         name: "overflow-timeout",
         summary: "BlockWithTimeout under overload: calls wait for room, at most for the timeout",
         iterations: 1,
-        sections: overflow::timeout,
+        runner: Runner::Rows(overflow::timeout),
     },
     Case {
         name: "overflow-all",
         summary: "the three modes beside each other",
         iterations: 1,
-        sections: overflow::all,
+        runner: Runner::Rows(overflow::all),
     },
     Case {
         name: "buffer-count",
         summary: "1, 2, 4, 8 buffers, each with a worker of its own",
         iterations: 1,
-        sections: buffer::buffer_count,
+        runner: Runner::Rows(buffer::buffer_count),
     },
     Case {
         name: "buffer-size",
         summary: "lanes of 512 to 8,192 messages",
         iterations: 1,
-        sections: buffer::buffer_size,
+        runner: Runner::Rows(buffer::buffer_size),
     },
     Case {
         name: "batch-size",
         summary: "1 to 64 messages per writev",
         iterations: 1,
-        sections: buffer::batch_size,
+        runner: Runner::Rows(buffer::batch_size),
     },
     Case {
         name: "buffer-all",
         summary: "buffer-count, buffer-size and batch-size",
         iterations: 1,
-        sections: buffer::all,
+        runner: Runner::Rows(buffer::all),
     },
     Case {
         name: "concurrency-single",
         summary: "one thread, in bursts and sustained, as a multiple of the floor measured in the same run",
         iterations: 1,
-        sections: concurrency::single,
+        runner: Runner::Rows(concurrency::single),
     },
     Case {
         name: "concurrency-mpsc",
         summary: "several threads (4) without a pause",
         iterations: 1,
-        sections: concurrency::mpsc,
+        runner: Runner::Rows(concurrency::mpsc),
     },
     Case {
         name: "concurrency-scale",
         summary: "1, 2, 4, 8, 16 threads: speed-up and efficiency on the cores there are",
         iterations: 1,
-        sections: concurrency::scale,
+        runner: Runner::Rows(concurrency::scale),
     },
     Case {
         name: "concurrency-burst",
         summary: "a fixed rate, evenly and in bursts: latency from when a call was due",
         iterations: 1,
-        sections: concurrency::burst,
+        runner: Runner::Rows(concurrency::burst),
     },
     Case {
         name: "concurrency-all",
         summary: "the four concurrency cases",
         iterations: 1,
-        sections: concurrency::all,
+        runner: Runner::Rows(concurrency::all),
+    },
+    Case {
+        name: "suspend-basic",
+        summary: "2 of 8 threads are really stopped while they log; the others go on",
+        iterations: 1,
+        runner: Runner::Suspend(suspend::BASIC),
     },
     Case {
         name: "quick",
         summary: "the three modes, one thread, 4 threads (about 30 s)",
         iterations: 2,
-        sections: quick,
+        runner: Runner::Rows(quick),
     },
     Case {
         name: "full",
         summary: "overflow-all, buffer-all and concurrency-all, each row three times (about 5 min); the same as -a",
         iterations: 3,
-        sections: full,
+        runner: Runner::Rows(full),
     },
 ];
 
@@ -180,7 +206,7 @@ mod tests {
     #[test]
     fn sweeps_have_the_stated_values() {
         let rows = |name: &str| -> Vec<String> {
-            let sections = (find(name).unwrap().sections)(&Options::default());
+            let sections = find(name).unwrap().sections(&Options::default());
             sections.into_iter().flat_map(|section| section.rows).map(|row| row.name).collect()
         };
         assert_eq!(rows("buffer-count").len(), 4);
@@ -198,7 +224,7 @@ mod tests {
     fn quick_and_full_take_what_is_stated() {
         let planned = |name: &str| {
             let case = find(name).unwrap();
-            let rows = (case.sections)(&Options::default()).into_iter().flat_map(|section| section.rows);
+            let rows = case.sections(&Options::default()).into_iter().flat_map(|section| section.rows);
             rows.map(|row| row.planned(case.iterations).as_secs()).sum::<u64>()
         };
         assert!((20..=35).contains(&planned("quick")), "{} s", planned("quick"));

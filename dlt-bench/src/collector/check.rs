@@ -95,6 +95,11 @@ impl Checker {
         self.all.messages
     }
 
+    /// What arrived from each producer so far.
+    pub fn producers(&self) -> &[Seen] {
+        &self.all.producers
+    }
+
     /// Takes apart what is whole in `bytes`; returns how many bytes that was.
     pub fn feed(&mut self, stream: usize, bytes: &[u8]) -> usize {
         let mut at = 0;

@@ -57,7 +57,7 @@ impl Tally {
     }
 
     #[inline(always)]
-    fn count(&mut self, outcome: Outcome) {
+    pub(crate) fn count(&mut self, outcome: Outcome) {
         if outcome == Outcome::Accepted {
             self.accepted += 1;
         } else {

@@ -80,7 +80,8 @@ pub fn tables(title: &str, rows: &[Row], extra: Extra) -> String {
     text
 }
 
-fn table(header: &[&str]) -> Table {
+/// An empty table with this header.
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_preset(UTF8_FULL_CONDENSED)
@@ -95,7 +96,8 @@ fn cell(column: usize, text: String) -> Cell {
     Cell::new(text).set_alignment(alignment)
 }
 
-fn add(table: &mut Table, cells: Vec<String>) {
+/// Adds a row; all columns but the first hold figures.
+pub(crate) fn add(table: &mut Table, cells: Vec<String>) {
     table.add_row(cells.into_iter().enumerate().map(|(i, text)| cell(i, text)));
 }
 
@@ -242,7 +244,8 @@ fn by_role(row: &Row, all: Option<f64>, of: fn(&CpuShare) -> Option<f64>, digits
     format!("{} ({}/{}/{collector})", shown(all), shown(of(producers)), shown(of(workers)))
 }
 
-fn dash() -> String {
+/// What stands where there is no figure.
+pub(crate) fn dash() -> String {
     "–".to_owned()
 }
 

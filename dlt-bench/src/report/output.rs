@@ -4,7 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
-use super::document::Document;
+use serde::Serialize;
+
 use crate::error::Error;
 
 /// Name of the report in the folder of `--out`.
@@ -69,7 +70,7 @@ impl Outputs {
     ///
     /// # Errors
     /// A file that could be opened cannot be written: a full disk.
-    pub fn write(mut self, document: &Document) -> Result<Vec<PathBuf>, Error> {
+    pub fn write(mut self, document: &impl Serialize) -> Result<Vec<PathBuf>, Error> {
         let text = serde_json::to_string_pretty(document)
             .map_err(|error| Error::failed(format!("failed to make the JSON report: {error}")))?;
         for file in &mut self.files {

@@ -1,0 +1,95 @@
+//! The `suspend-*` cases: threads of a process that are really stopped, for a stated time, and the others shown to go on.
+//!
+//! | module | what |
+//! |---|---|
+//! | `basic` | two of eight threads stopped while they log |
+//! | `workload`, `receiver` | the process under test: producers, the logger, a receiver for each of its streams |
+//! | `words` | what both processes share: counts, gaps, gates |
+//! | `stage` | the controller: stops and resumes threads of that process |
+//! | `kernel` | the probe, which confirms the stops |
+//! | `observe` | the others before, during and after; the judgement |
+//! | [`row`], [`document`], `human` | figures, JSON, tables |
+//! | [`driver`] | all sections of all cases, and the report |
+//!
+//! This process stays single-threaded and does the stopping (see [`crate::stop`]); what logs is its child. The probe is
+//! loaded by itself where privileges allow it, and says how long each thread stood as the kernel's scheduler saw it;
+//! everything else works without privileges.
+
+mod basic;
+pub mod document;
+pub mod driver;
+mod human;
+mod kernel;
+mod observe;
+mod receiver;
+pub mod row;
+mod stage;
+mod words;
+mod workload;
+
+use std::time::Duration;
+
+use dlt_logger::Config;
+
+use crate::config::Options;
+use crate::error::Error;
+use crate::report::output::Screen;
+use row::Row;
+use stage::Stage;
+use workload::Workload;
+
+/// Rows that belong in one table.
+#[derive(Debug, Clone, Copy)]
+pub struct Section {
+    /// Name of the case.
+    case: &'static str,
+    /// What it shows.
+    title: &'static str,
+    /// Producers unless the user says so.
+    default_threads: usize,
+    /// With fewer it shows nothing.
+    least_threads: usize,
+    /// It can be run on another logger.
+    takes_logger: bool,
+    run: fn(&mut Scene<'_>) -> Result<Vec<Row>, Error>,
+}
+
+/// `suspend-basic`.
+pub const BASIC: &[Section] = &[basic::SECTION];
+
+/// What a section is run with.
+#[derive(Debug)]
+struct Scene<'a> {
+    options: &'a Options,
+    screen: &'a mut Screen,
+}
+
+impl Scene<'_> {
+    fn threads(&self, section: &Section) -> usize {
+        self.options.threads.unwrap_or(section.default_threads)
+    }
+
+    /// How long threads are stopped.
+    fn stop_time(&self, default_ms: u64) -> Duration {
+        Duration::from_millis(self.options.stop_ms.unwrap_or(default_ms))
+    }
+
+    /// Producers on the logger and the configuration that the user chose.
+    fn workload(&self, producers: usize) -> Result<Workload, Error> {
+        let config = Config::from_env()?;
+        Ok(Workload { logger: self.options.logger, config, producers, held_back: Vec::new() })
+    }
+
+    fn stage(&mut self, workload: Workload) -> Result<Stage<'_>, Error> {
+        Stage::start(workload, self.screen)
+    }
+}
+
+impl Section {
+    /// A row on this workload of which nothing is known yet.
+    fn row(&self, name: impl Into<String>, workload: &Workload) -> Row {
+        let mut row = Row::new(self.case, name, workload.logger.name(), workload.producers);
+        row.overflow_mode = Some(workload.config.overflow_mode.to_string());
+        row
+    }
+}

@@ -1,0 +1,9 @@
+//! The suspend cases as their users run them: as root, where the kernel confirms the stops, and without privileges.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
+
+#[path = "suspend/cases.rs"]
+mod cases;
+#[path = "suspend/endings.rs"]
+mod endings;
+#[path = "suspend/support.rs"]
+mod support;
