@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use dlt_logger::OverflowMode;
+
+use crate::anatomy;
 use crate::case::registry::{self, CASES, Case};
 use crate::config::{Config, Options};
 use crate::error::Error;
@@ -41,6 +44,28 @@ Exit codes:
   4    cannot run here; the message says what is missing and how to get it
   130  Ctrl-C, with the report of what was done; a second Ctrl-C ends at once";
 
+const ANATOMY_HELP: &str = "\
+One thread of a forked process makes single log calls (a u32 and a 16-byte string) with the worker held back, and
+is single-stepped from the entry of the call to its return. Looked at are, per overflow mode, a ring that is empty
+after a warm-up; in Overwrite also a full one; and a call whose level is off. Each is traced 3 times: equal states
+must give equal traces, and it is said if they do not.
+
+  locked         `lock` prefix, or `xchg` with memory: these wait for other processors' cache lines
+  calls out      functions that are neither dlt-logger's nor the measuring one's: memcpy, an allocator, a lock
+  lines          distinct cache lines of 64 bytes: anonymous mappings (lane, thread) + others + stack
+
+It needs x86-64 and ptrace on one's own child, no privileges. Not shown: the first call of a thread, a full ring in
+the other modes, and how long anything takes.
+
+Examples:
+  dlt-bench anatomy                                     the table
+  dlt-bench anatomy --mode drop-newest --annotate       each instruction with its source line
+  dlt-bench anatomy --no-locked --no-calls-out          for CI: fails if somebody introduces a lock
+  dlt-bench anatomy --max-instructions 120 --json -     figures and listing for a program
+  dlt-bench anatomy --logger mutex                      the control: locked instructions are found
+
+Exit codes: 0 in order, 1 a bound is exceeded (it is named with the figure), 2 usage, 4 cannot run here";
+
 /// Benchmark cases for dlt-logger: throughput, latency and an exact account of every message.
 #[derive(Debug, Parser)]
 #[command(name = "dlt-bench", version, about, after_long_help = AFTER_HELP, after_help = "More with --help.", arg_required_else_help = true)]
@@ -73,6 +98,35 @@ enum Command {
     Full,
     /// Loads the kernel probe and shows that it counts exactly on this kernel
     Selftest,
+    /// Lists every instruction that one log call executes, with what it touches
+    #[command(after_long_help = ANATOMY_HELP)]
+    Anatomy(AnatomyArgs),
+}
+
+#[derive(Debug, Clone, Copy, Args)]
+struct AnatomyArgs {
+    /// Looks at this mode only
+    #[arg(long, value_name = "MODE")]
+    mode: Option<Mode>,
+    /// Prints the instructions, with their source lines, the way that branches took, and the memory that they touch
+    #[arg(long)]
+    annotate: bool,
+    /// Exit code 1 if a call executes more instructions
+    #[arg(long, value_name = "N")]
+    max_instructions: Option<usize>,
+    /// Exit code 1 if a call executes a locked instruction
+    #[arg(long)]
+    no_locked: bool,
+    /// Exit code 1 if a call calls another library or enters the kernel
+    #[arg(long)]
+    no_calls_out: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Mode {
+    Overwrite,
+    DropNewest,
+    Block,
 }
 
 #[derive(Debug, Args)]
@@ -121,6 +175,8 @@ pub enum Request {
     List,
     /// The probe's self-test.
     Selftest,
+    /// The anatomy of a log call, and where its report goes.
+    Anatomy(anatomy::Options, Option<JsonTarget>, Option<PathBuf>),
     /// A run.
     Run(Box<Config>),
 }
@@ -141,6 +197,7 @@ fn request(cli: Cli) -> Result<Request, Error> {
     match command {
         Some(Command::List) => return Ok(Request::List),
         Some(Command::Selftest) => return Ok(Request::Selftest),
+        Some(Command::Anatomy(args)) => return anatomy(args, options),
         Some(Command::Case { names }) => cases.extend(names),
         Some(Command::Quick) => cases.push("quick".to_owned()),
         Some(Command::Full) => cases.push("full".to_owned()),
@@ -157,14 +214,7 @@ fn request(cli: Cli) -> Result<Request, Error> {
         return Err(Error::usage("no case is named").with_hint("name one with -c, or see `dlt-bench list`"));
     }
     let cases = cases.iter().map(|name| registry::find(name)).collect::<Result<_, _>>()?;
-    let json =
-        json.map(|path| if path.as_os_str() == "-" { JsonTarget::Stdout } else { JsonTarget::File(path) });
-    let logger = match logger {
-        Logger::Dlt => LoggerKind::Dlt,
-        Logger::Mutex => LoggerKind::Mutex,
-        Logger::Spin => LoggerKind::Spin,
-        Logger::SpinYield => LoggerKind::SpinYield,
-    };
+    let (json, logger) = (json.map(target), logger.into());
     let options = Options {
         logger,
         sink,
@@ -174,6 +224,46 @@ fn request(cli: Cli) -> Result<Request, Error> {
         stop_ms,
     };
     Ok(Request::Run(Box::new(Config { cases, options, json, out, profile })))
+}
+
+fn anatomy(args: AnatomyArgs, options: RunArgs) -> Result<Request, Error> {
+    let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile } = options;
+    let refused = [
+        ("--messages", messages.is_some()),
+        ("--threads", threads.is_some()),
+        ("--iterations", iterations.is_some()),
+        ("--sink", sink != SinkChoice::Collector),
+        ("--stop-ms", stop_ms.is_some()),
+        ("--profile", profile),
+    ];
+    if let Some((option, _)) = refused.iter().find(|(_, is_given)| *is_given) {
+        return Err(Error::usage(format!("{option} has no effect on `anatomy`"))
+            .with_hint("it looks at single calls of one thread; see `dlt-bench anatomy --help`"));
+    }
+    let AnatomyArgs { mode, annotate, max_instructions, no_locked, no_calls_out } = args;
+    let mode = mode.map(|mode| match mode {
+        Mode::Overwrite => OverflowMode::Overwrite,
+        Mode::DropNewest => OverflowMode::DropNewest,
+        Mode::Block => OverflowMode::BlockWithTimeout,
+    });
+    let bounds = anatomy::Bounds { max_instructions, no_locked, no_calls_out };
+    let options = anatomy::Options { logger: logger.into(), mode, annotate, bounds };
+    Ok(Request::Anatomy(options, json.map(target), out))
+}
+
+fn target(path: PathBuf) -> JsonTarget {
+    if path.as_os_str() == "-" { JsonTarget::Stdout } else { JsonTarget::File(path) }
+}
+
+impl From<Logger> for LoggerKind {
+    fn from(logger: Logger) -> Self {
+        match logger {
+            Logger::Dlt => Self::Dlt,
+            Logger::Mutex => Self::Mutex,
+            Logger::Spin => Self::Spin,
+            Logger::SpinYield => Self::SpinYield,
+        }
+    }
 }
 
 /// The text of `list`: a name and what it shows on each line.
@@ -192,7 +282,7 @@ mod tests {
         let cli = Cli::try_parse_from([&["dlt-bench"], args].concat()).unwrap();
         match request(cli).unwrap() {
             Request::Run(config) => *config,
-            Request::List | Request::Selftest => panic!("a run was asked for"),
+            Request::List | Request::Selftest | Request::Anatomy(..) => panic!("a run was asked for"),
         }
     }
 

@@ -12,12 +12,14 @@
 //! | [`audit`], [`stacks`] | the kernel probe's evidence, the verdict, flamegraphs |
 //! | [`suspend`] | cases that stop threads and watch the others |
 //! | [`stop`] | threads of a child process that are really stopped |
+//! | [`anatomy`] | every instruction of a log call |
 //! | `code` | this program's own machine code: functions, instructions, coverage (x86-64) |
 //! | [`selftest`] | does the probe work on this kernel |
 //! | [`watch`] | what a run tells the kernel probe |
 //! | [`daemon`] | `dlt-daemon`: the receiver as a program of its own |
 //! | [`exit_code`], [`error`], [`interrupt`] | how a run ends |
 
+pub mod anatomy;
 pub mod audit;
 pub mod case;
 pub mod cli;

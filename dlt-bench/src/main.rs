@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use dlt_bench::anatomy;
 use dlt_bench::audit::Audit;
 use dlt_bench::case::driver;
 use dlt_bench::case::measure::Nobody;
@@ -18,6 +19,10 @@ fn main() -> std::process::ExitCode {
     let result = cli::parse().and_then(|request| match request {
         Request::List => Ok(print(&cli::list())),
         Request::Selftest => Ok(selftest::run()),
+        Request::Anatomy(options, json, out) => {
+            install_interrupt()?;
+            anatomy::run(&options, Outputs::open(json, out.as_deref())?)
+        }
         Request::Run(config) => run(&config),
     });
     match result {
@@ -30,7 +35,7 @@ fn main() -> std::process::ExitCode {
 }
 
 fn run(config: &Config) -> Result<ExitCode, Error> {
-    interrupt::install().map_err(|error| Error::cannot_run(format!("failed to handle Ctrl-C: {error}")))?;
+    install_interrupt()?;
     let suspensions = suspend::driver::prepare(config)?;
     let outputs = Outputs::open(config.json.clone(), config.out.as_deref())?;
     if let Some(sections) = suspensions {
@@ -48,6 +53,10 @@ fn run(config: &Config) -> Result<ExitCode, Error> {
     };
     audit.give_back(json);
     code
+}
+
+fn install_interrupt() -> Result<(), Error> {
+    interrupt::install().map_err(|error| Error::cannot_run(format!("failed to handle Ctrl-C: {error}")))
 }
 
 /// A reader that has gone away is no error.

@@ -1,6 +1,9 @@
 //! The programs as their users run them.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
 
+#[cfg(target_arch = "x86_64")]
+#[path = "suite/anatomy.rs"]
+mod anatomy;
 #[path = "suite/cases.rs"]
 mod cases;
 #[path = "suite/daemon.rs"]

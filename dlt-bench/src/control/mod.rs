@@ -15,4 +15,5 @@ mod logger;
 mod output;
 mod queue;
 
+pub(crate) use lock::Lock;
 pub(crate) use logger::Control;
