@@ -1,5 +1,7 @@
 //! One seized thread.
+#![expect(unsafe_code, reason = "the kernel's account of a system call is a union")]
 
+use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -102,6 +104,34 @@ impl Tracee {
     pub fn run_to_system_call(&mut self, limit: Duration) -> Result<Stop, Error> {
         ptrace::syscall(self.tid, None).map_err(|errno| self.failed("resume", errno))?;
         self.wait(limit)
+    }
+
+    /// Number of the system call at whose entry it stands; `None` if it stands elsewhere.
+    ///
+    /// # Errors
+    /// It does not stand.
+    pub fn system_call_entry(&self) -> Result<Option<i64>, Error> {
+        let mut info = MaybeUninit::<libc::ptrace_syscall_info>::zeroed();
+        // Not nix's call: it hands the kernel a size of zero and gets nothing (nix 0.30).
+        // SAFETY: the kernel writes at most the size that it is told into `info`.
+        let written = unsafe {
+            libc::ptrace(
+                libc::PTRACE_GET_SYSCALL_INFO,
+                self.tid.as_raw(),
+                size_of_val(&info) as *mut libc::c_void,
+                info.as_mut_ptr(),
+            )
+        };
+        if written < 0 {
+            return Err(self.failed("ask for the system call of", Errno::last()));
+        }
+        // SAFETY: plain words, for which zero is a valid value; the kernel has filled in what `op` says.
+        let info = unsafe { info.assume_init() };
+        if info.op != libc::PTRACE_SYSCALL_INFO_ENTRY {
+            return Ok(None);
+        }
+        // SAFETY: as above.
+        Ok(Some(unsafe { info.u.entry.nr }.cast_signed()))
     }
 
     /// Waits until it stands. Signals on their way to it are delivered.
