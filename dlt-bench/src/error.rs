@@ -28,6 +28,11 @@ impl Error {
         Self { code: ExitCode::Violation, message: message.into(), hint: None }
     }
 
+    /// It ran, and no judgement can be made.
+    pub fn inconclusive(message: impl Into<String>) -> Self {
+        Self { code: ExitCode::Inconclusive, message: message.into(), hint: None }
+    }
+
     /// Says what to do about it.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -40,7 +40,7 @@ impl Case {
 }
 
 /// All of them, in the order of `list`.
-pub static CASES: [Case; 16] = [
+pub static CASES: [Case; 19] = [
     Case {
         name: "overflow-drop",
         summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
@@ -124,6 +124,24 @@ pub static CASES: [Case; 16] = [
         summary: "2 of 8 threads are really stopped while they log; the others go on",
         iterations: 1,
         runner: Runner::Suspend(suspend::BASIC),
+    },
+    Case {
+        name: "suspend-cascade",
+        summary: "8 threads are stopped one after the other until one is left, and resumed in another order",
+        iterations: 1,
+        runner: Runner::Suspend(suspend::CASCADE),
+    },
+    Case {
+        name: "suspend-immediate",
+        summary: "1 of 5 threads is stopped inside its first log call; the others go on",
+        iterations: 1,
+        runner: Runner::Suspend(suspend::IMMEDIATE),
+    },
+    Case {
+        name: "suspend-worker",
+        summary: "a worker is stopped in each of its states; producers and the other buffers go on",
+        iterations: 1,
+        runner: Runner::Suspend(suspend::WORKER),
     },
     Case {
         name: "quick",

@@ -34,7 +34,7 @@ fn run(scene: &mut Scene<'_>) -> Result<Vec<Row>, Error> {
         |stage| victims.iter().map(|&index| stage.stop(Victim::Producer(index))).collect(),
         |stage, _| stage.pass(hold),
     )?;
-    judge(&stage, &mut row, std::time::Duration::ZERO);
+    judge(&stage, &mut row);
     let least = row.least_calls_of_another.unwrap_or_default();
     let least_delivered = row.least_deliveries_of_another.unwrap_or_default();
     if least < LEAST {

@@ -70,7 +70,9 @@ fn check(section: &Section, options: &Options) -> Result<(), Error> {
         return Err(Error::usage(format!("{case} needs {least_threads} threads at least, not {threads}")));
     }
     if options.logger != LoggerKind::Dlt && !takes_logger {
-        return Err(Error::usage(format!("--logger has no effect on {case}: it names its loggers itself")));
+        return Err(Error::usage(format!(
+            "--logger has no effect on {case}: its stops are made for the loggers that it names itself"
+        )));
     }
     Ok(())
 }

@@ -3,9 +3,13 @@
 //! | module | what |
 //! |---|---|
 //! | `basic` | two of eight threads stopped while they log |
+//! | `cascade` | threads stopped one after the other until one is left |
+//! | `immediate` | a thread stopped inside its first call |
+//! | `worker` | a worker stopped: in its loop, at its `writev`, while it waits for a full socket |
 //! | `workload`, `receiver` | the process under test: producers, the logger, a receiver for each of its streams |
 //! | `words` | what both processes share: counts, gaps, gates |
 //! | `stage` | the controller: stops and resumes threads of that process |
+//! | `step` | a producer at a chosen instruction of its call |
 //! | `kernel` | the probe, which confirms the stops |
 //! | `observe` | the others before, during and after; the judgement |
 //! | [`row`], [`document`], `human` | figures, JSON, tables |
@@ -16,15 +20,21 @@
 //! everything else works without privileges.
 
 mod basic;
+mod cascade;
 pub mod document;
 pub mod driver;
 mod human;
+#[cfg(target_arch = "x86_64")]
+mod immediate;
 mod kernel;
 mod observe;
 mod receiver;
 pub mod row;
 mod stage;
+#[cfg(target_arch = "x86_64")]
+mod step;
 mod words;
+mod worker;
 mod workload;
 
 use std::time::Duration;
@@ -56,6 +66,16 @@ pub struct Section {
 
 /// `suspend-basic`.
 pub const BASIC: &[Section] = &[basic::SECTION];
+/// `suspend-cascade`.
+pub const CASCADE: &[Section] = &[cascade::SECTION];
+/// `suspend-immediate`.
+#[cfg(target_arch = "x86_64")]
+pub const IMMEDIATE: &[Section] = &[immediate::SECTION];
+/// `suspend-immediate`.
+#[cfg(not(target_arch = "x86_64"))]
+pub const IMMEDIATE: &[Section] = &[Section::not_here("suspend-immediate")];
+/// `suspend-worker`.
+pub const WORKER: &[Section] = &[worker::SECTION];
 
 /// What a section is run with.
 #[derive(Debug)]
@@ -86,6 +106,13 @@ impl Scene<'_> {
 }
 
 impl Section {
+    /// It needs registers and breakpoints of another thread, which are known for x86-64 only.
+    #[cfg(not(target_arch = "x86_64"))]
+    const fn not_here(case: &'static str) -> Self {
+        let run = |_: &mut Scene<'_>| Err(Error::cannot_run("breakpoints are implemented for x86-64 only"));
+        Self { case, title: case, default_threads: 8, least_threads: 2, takes_logger: true, run }
+    }
+
     /// A row on this workload of which nothing is known yet.
     fn row(&self, name: impl Into<String>, workload: &Workload) -> Row {
         let mut row = Row::new(self.case, name, workload.logger.name(), workload.producers);

@@ -137,16 +137,17 @@ pub(super) fn confirm(record: &StopRecord, row: &mut Row) {
     }
 }
 
-/// Sets the limit and judges the gaps. `more`: what a call may take by its mode.
-pub(super) fn judge(stage: &Stage<'_>, row: &mut Row, more: Duration) {
+/// Sets the limit and judges the gaps.
+pub(super) fn judge(stage: &Stage<'_>, row: &mut Row) {
     let as_ms = |time: Duration| ms(time.as_nanos() as u64);
     row.machine_late_ms = as_ms(stage.late());
     row.limit_ms = as_ms(LIMIT + stage.late());
-    let limits = [
-        ("finished no call", row.longest_call_gap_ms, row.limit_ms + as_ms(more)),
-        ("had nothing delivered", row.longest_delivery_gap_ms, row.limit_ms),
+    let gaps = [
+        ("finished no call", row.longest_call_gap_ms),
+        ("had nothing delivered", row.longest_delivery_gap_ms),
     ];
-    for (what, gap, limit_ms) in limits {
+    let limit_ms = row.limit_ms;
+    for (what, gap) in gaps {
         if let Some(gap_ms) = gap.filter(|&gap_ms| gap_ms > limit_ms) {
             row.violated(format!(
                 "one of the others {what} for {gap_ms:.1} ms, where {limit_ms:.1} ms are the limit"

@@ -28,12 +28,15 @@ const NAP: Duration = Duration::from_millis(5);
 pub(super) enum Victim {
     /// The producer with this index.
     Producer(usize),
+    /// The worker with this index.
+    Worker(usize),
 }
 
 impl fmt::Display for Victim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Producer(index) => write!(f, "producer {index}"),
+            Self::Worker(index) => write!(f, "worker {index}"),
         }
     }
 }
@@ -162,9 +165,15 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// The worker that drains a producer's lane, as the receiver heard it.
+    pub(super) fn worker_of(&self, producer: usize) -> Option<usize> {
+        (self.words.producers[producer].stream.load(Relaxed) as usize).checked_sub(1)
+    }
+
     fn tid(&self, victim: Victim) -> u32 {
         match victim {
             Victim::Producer(index) => self.words.producers[index].tid.load(Acquire),
+            Victim::Worker(index) => self.words.worker_tids[index].load(Relaxed),
         }
     }
 
@@ -174,6 +183,7 @@ impl<'a> Stage<'a> {
         if !self.tracees.contains_key(&victim) {
             let role = match victim {
                 Victim::Producer(_) => Role::Producer,
+                Victim::Worker(_) => Role::Worker,
             };
             self.kernel.watch(tid, role);
             let tracee = self.child.seize(tid)?;
@@ -182,12 +192,20 @@ impl<'a> Stage<'a> {
         self.tracees.get_mut(&victim).ok_or_else(|| Error::failed(format!("{victim} is not seized")))
     }
 
+    /// Number of the system call that a thread is in. The kernel says it of a thread that sleeps or stands.
+    pub(super) fn system_call_of(&self, victim: Victim) -> Option<i64> {
+        let (pid, tid) = (self.child.pid(), self.tid(victim));
+        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/syscall")).ok()?;
+        text.split(' ').next()?.parse().ok()
+    }
+
     /// Stops a thread wherever it is.
     pub(super) fn stop(&mut self, victim: Victim) -> Result<Standing, Error> {
         self.seize(victim)?.interrupt()?;
         let place = match victim {
             Victim::Producer(index) if self.is_in_call(index) => "inside a call",
             Victim::Producer(_) => "between two calls",
+            Victim::Worker(_) => "in its loop",
         };
         self.hold(victim, place)
     }
@@ -220,6 +238,7 @@ impl<'a> Stage<'a> {
     fn calls(&self, victim: Victim) -> u64 {
         match victim {
             Victim::Producer(index) => self.words.producers[index].calls.load(Relaxed),
+            Victim::Worker(_) => 0,
         }
     }
 
@@ -235,6 +254,21 @@ impl<'a> Stage<'a> {
             kernel_ms.map_or_else(String::new, |kernel| format!("; {kernel:.1} ms as the kernel saw it"));
         self.say(&format!("RESUMED    {victim} (thread {tid}) after {asked_ms:.1} ms{seen}"));
         Ok(StopRecord { thread: victim.to_string(), tid, place, asked_ms, kernel_ms, calls_meanwhile })
+    }
+
+    /// Has the child flush; returns how long that took and what was not delivered.
+    pub(super) fn flush(
+        &mut self,
+        timeout: Duration,
+        limit: Duration,
+    ) -> Result<Option<(Duration, u64)>, Error> {
+        let flush = &self.words.flush;
+        flush.timeout_ns.store(timeout.as_nanos() as u64, Relaxed);
+        let request = flush.request.load(Relaxed) + 1;
+        flush.request.store(request, Release);
+        let is_answered = self.await_that(limit, |words| words.flush.answer.load(Acquire) == request)?;
+        let took = Duration::from_nanos(flush.took_ns.load(Relaxed));
+        Ok(is_answered.then(|| (took, flush.undelivered.load(Relaxed))))
     }
 
     /// Ends the producers and waits for the books: the account, and what does not agree in it.
@@ -261,6 +295,12 @@ impl<'a> Stage<'a> {
     pub(super) fn say(&mut self, text: &str) {
         let at_s = self.begin.elapsed().as_secs_f64();
         self.screen.print(&format!("{at_s:9.3} s  {text}\n"));
+    }
+
+    /// Address of the function that calls the logger.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn call_address(&self) -> u64 {
+        self.words.call_address.load(Relaxed)
     }
 }
 

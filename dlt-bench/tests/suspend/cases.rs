@@ -1,7 +1,9 @@
 //! What each case shows.
 
+use std::collections::BTreeSet;
+
 use crate::support::{
-    alone, bench, check_stops, described, is_root, number, report, rows, text, unprivileged,
+    alone, bench, check_stops, described, float, is_root, number, report, rows, text, unprivileged,
 };
 
 #[test]
@@ -31,6 +33,58 @@ fn basic_without_privileges() {
 }
 
 #[test]
+fn cascade() {
+    let _alone = alone();
+    let report = report(bench("-c suspend-cascade --stop-ms 100 --threads 5"), 0);
+    let rows = rows(&report);
+    assert_eq!(rows.len(), 5);
+    let names: BTreeSet<_> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 5, "each thread is stopped once: {names:?}");
+    for row in rows {
+        assert_eq!(row["status"], "ok", "{row:#}");
+        check_stops(row, 1, 100.0);
+        assert!(number(&row["calls_per_s"], "during") > 0, "{row:#}");
+    }
+    let longest = rows.iter().map(|row| float(&row["stops"][0], "asked_ms")).fold(0.0, f64::max);
+    assert!(longest > 400.0, "stops overlap: {longest} ms");
+}
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn immediate() {
+    let _alone = alone();
+    let commands = [
+        Some(bench("-c suspend-immediate --stop-ms 500")),
+        unprivileged("-c suspend-immediate --stop-ms 300"),
+    ];
+    for command in commands.into_iter().flatten() {
+        let report = report(command, 0);
+        let [row] = rows(&report).as_slice() else { panic!("one row") };
+        assert_eq!(row["status"], "ok", "{row:#}");
+        assert_eq!((number(row, "threads"), number(row, "others"), number(row, "stopped")), (5, 4, 1));
+        let place = row["stops"][0]["place"].as_str().unwrap();
+        assert!(place.starts_with("inside its first call") && place.contains("dlt_logger::"), "{place}");
+    }
+}
+
+#[test]
+fn worker() {
+    let _alone = alone();
+    let report = report(bench("-c suspend-worker --stop-ms 300"), 0);
+    let rows = rows(&report);
+    assert_eq!(rows.len(), 6);
+    for row in rows {
+        assert_eq!(row["status"], "ok", "{row:#}");
+        check_stops(row, 1, 300.0);
+        let waits = row["overflow_mode"] == "BlockWithTimeout";
+        assert_eq!(number(row, "others") < 8, waits, "{row:#}");
+        let remarks = row["remarks"].to_string();
+        assert!(remarks.contains("flush(200 ms) returned"), "{remarks}");
+        assert_eq!(remarks.contains("gave up"), waits, "{remarks}");
+    }
+}
+
+#[test]
 fn text_for_people() {
     let _alone = alone();
     let output = bench("-c suspend-basic --stop-ms 200").output().unwrap();
@@ -54,6 +108,7 @@ fn options_without_effect_are_refused() {
         ("-c suspend-basic -c quick", "quick"),
         ("-c quick --stop-ms 300", "--stop-ms"),
         ("-c suspend-bsaic", "suspend-basic"),
+        ("-c suspend-worker --logger mutex", "--logger"),
     ] {
         let output = bench(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments}: {}", described(&output));
