@@ -14,6 +14,7 @@
 //! | [`stop`] | threads of a child process that are really stopped |
 //! | [`anatomy`] | every instruction of a log call |
 //! | `code` | this program's own machine code: functions, instructions, coverage (x86-64) |
+//! | [`sweep`] | a thread is stopped at every instruction of a log call |
 //! | [`selftest`] | does the probe work on this kernel |
 //! | [`watch`] | what a run tells the kernel probe |
 //! | [`daemon`] | `dlt-daemon`: the receiver as a program of its own |
@@ -39,4 +40,5 @@ pub mod selftest;
 pub mod stacks;
 pub mod stop;
 pub mod suspend;
+pub mod sweep;
 pub mod watch;

@@ -104,6 +104,7 @@ impl Instruction {
         options.set_uppercase_hex(false);
         options.set_space_after_operand_separator(true);
         options.set_rip_relative_addresses(false);
+        options.set_branch_leading_zeros(false);
         let mut text = String::new();
         formatter.format(&self.inner, &mut text);
         text
