@@ -33,7 +33,7 @@ const PANEL_HEIGHT: f64 = 300.0;
 const HEAD: f64 = 92.0;
 const MARGIN: f64 = 24.0;
 /// Room for the labels of the axes.
-const LEFT: f64 = 78.0;
+const LEFT: f64 = 84.0;
 const BOTTOM: f64 = 52.0;
 const TOP: f64 = 44.0;
 /// Height of the band for what never ended.
@@ -149,7 +149,7 @@ fn axes(text: &mut String, frame: &Frame, panel: &Panel) {
     );
     tick_y(text, frame, top - BAND / 2.0, "never");
     let mut ns = SHORTEST_NS;
-    while ns < frame.watchdog_ns * 0.75 {
+    while ns < frame.watchdog_ns * 0.4 {
         grid_y(text, frame, ns);
         ns *= 10.0;
     }
@@ -173,7 +173,7 @@ fn axes(text: &mut String, frame: &Frame, panel: &Panel) {
         "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">stopped before instruction number</text>",
         bottom + 38.0
     );
-    let (x, y) = (left - 62.0, f64::midpoint(top - BAND, bottom));
+    let (x, y) = (left - 70.0, f64::midpoint(top - BAND, bottom));
     let _ = writeln!(
         text,
         "<text x=\"{x}\" y=\"{y}\" text-anchor=\"middle\" transform=\"rotate(-90 {x} {y})\">others stood still for</text>"
