@@ -40,7 +40,7 @@ impl Case {
 }
 
 /// All of them, in the order of `list`.
-pub static CASES: [Case; 19] = [
+pub static CASES: [Case; 21] = [
     Case {
         name: "overflow-drop",
         summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
@@ -142,6 +142,18 @@ pub static CASES: [Case; 19] = [
         summary: "a worker is stopped in each of its states; producers and the other buffers go on",
         iterations: 1,
         runner: Runner::Suspend(suspend::WORKER),
+    },
+    Case {
+        name: "suspend-advantage",
+        summary: "the same stops inside calls of dlt-logger, of a logger with a lock, and of libdlt if it is installed",
+        iterations: 1,
+        runner: Runner::Suspend(suspend::ADVANTAGE),
+    },
+    Case {
+        name: "suspend-all",
+        summary: "the five suspend cases (about a minute)",
+        iterations: 1,
+        runner: Runner::Suspend(suspend::ALL),
     },
     Case {
         name: "quick",

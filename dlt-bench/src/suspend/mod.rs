@@ -6,6 +6,7 @@
 //! | `cascade` | threads stopped one after the other until one is left |
 //! | `immediate` | a thread stopped inside its first call |
 //! | `worker` | a worker stopped: in its loop, at its `writev`, while it waits for a full socket |
+//! | `advantage` | the same stops in dlt-logger, in a logger with a lock, and in libdlt |
 //! | `workload`, `receiver` | the process under test: producers, the logger, a receiver for each of its streams |
 //! | `words` | what both processes share: counts, gaps, gates |
 //! | `stage` | the controller: stops and resumes threads of that process |
@@ -19,6 +20,8 @@
 //! loaded by itself where privileges allow it, and says how long each thread stood as the kernel's scheduler saw it;
 //! everything else works without privileges.
 
+#[cfg(target_arch = "x86_64")]
+mod advantage;
 mod basic;
 mod cascade;
 pub mod document;
@@ -46,7 +49,7 @@ use crate::error::Error;
 use crate::report::output::Screen;
 use row::Row;
 use stage::Stage;
-use workload::Workload;
+use workload::{Subject, Workload};
 
 /// Rows that belong in one table.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +77,14 @@ pub const IMMEDIATE: &[Section] = &[immediate::SECTION];
 /// `suspend-immediate`.
 #[cfg(not(target_arch = "x86_64"))]
 pub const IMMEDIATE: &[Section] = &[Section::not_here("suspend-immediate")];
+/// `suspend-advantage`.
+#[cfg(target_arch = "x86_64")]
+pub const ADVANTAGE: &[Section] = &[advantage::SECTION];
+/// `suspend-advantage`.
+#[cfg(not(target_arch = "x86_64"))]
+pub const ADVANTAGE: &[Section] = &[Section::not_here("suspend-advantage")];
+/// `suspend-all`.
+pub const ALL: &[Section] = &[BASIC[0], CASCADE[0], IMMEDIATE[0], WORKER[0], ADVANTAGE[0]];
 /// `suspend-worker`.
 pub const WORKER: &[Section] = &[worker::SECTION];
 
@@ -97,7 +108,8 @@ impl Scene<'_> {
     /// Producers on the logger and the configuration that the user chose.
     fn workload(&self, producers: usize) -> Result<Workload, Error> {
         let config = Config::from_env()?;
-        Ok(Workload { logger: self.options.logger, config, producers, held_back: Vec::new() })
+        let subject = Subject::Ours(self.options.logger);
+        Ok(Workload { subject, config, producers, held_back: Vec::new() })
     }
 
     fn stage(&mut self, workload: Workload) -> Result<Stage<'_>, Error> {
@@ -115,8 +127,10 @@ impl Section {
 
     /// A row on this workload of which nothing is known yet.
     fn row(&self, name: impl Into<String>, workload: &Workload) -> Row {
-        let mut row = Row::new(self.case, name, workload.logger.name(), workload.producers);
-        row.overflow_mode = Some(workload.config.overflow_mode.to_string());
+        let mut row = Row::new(self.case, name, workload.subject.name(), workload.producers);
+        if let Subject::Ours(_) = workload.subject {
+            row.overflow_mode = Some(workload.config.overflow_mode.to_string());
+        }
         row
     }
 }

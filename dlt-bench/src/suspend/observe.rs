@@ -116,6 +116,9 @@ pub(super) fn rate(
     producers: &[usize],
     of: fn(&Snapshot) -> &Vec<u64>,
 ) -> Option<u64> {
+    if producers.is_empty() {
+        return None;
+    }
     let time_ns = to.at_ns.checked_sub(from.at_ns).filter(|&ns| ns > 0)?;
     let count: u64 = producers.iter().map(|&index| of(to)[index] - of(from)[index]).sum();
     Some((count as f64 * 1e9 / time_ns as f64).round() as u64)
@@ -137,11 +140,9 @@ pub(super) fn confirm(record: &StopRecord, row: &mut Row) {
     }
 }
 
-/// Sets the limit and judges the gaps.
+/// Judges the gaps.
 pub(super) fn judge(stage: &Stage<'_>, row: &mut Row) {
-    let as_ms = |time: Duration| ms(time.as_nanos() as u64);
-    row.machine_late_ms = as_ms(stage.late());
-    row.limit_ms = as_ms(LIMIT + stage.late());
+    set_limit(stage, row);
     let gaps = [
         ("finished no call", row.longest_call_gap_ms),
         ("had nothing delivered", row.longest_delivery_gap_ms),
@@ -154,6 +155,13 @@ pub(super) fn judge(stage: &Stage<'_>, row: &mut Row) {
             ));
         }
     }
+}
+
+/// Sets the limit of gaps.
+pub(super) fn set_limit(stage: &Stage<'_>, row: &mut Row) {
+    let as_ms = |time: Duration| ms(time.as_nanos() as u64);
+    row.machine_late_ms = as_ms(stage.late());
+    row.limit_ms = as_ms(LIMIT + stage.late());
 }
 
 /// Ends the process and takes its books into the row.

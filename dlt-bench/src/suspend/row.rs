@@ -12,7 +12,7 @@ use crate::exit_code::ExitCode;
 pub enum Status {
     /// The others went on.
     Ok,
-    /// A control whose others stood still, as they must.
+    /// Another logger, whose others stood still.
     Stalled,
     /// Others stood still, or accounts do not agree.
     Violation,
@@ -39,7 +39,7 @@ impl Status {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
-            Self::Stalled => "stalled, as it must",
+            Self::Stalled => "STALLED",
             Self::Violation => "VIOLATION",
             Self::Inconclusive => "INCONCLUSIVE",
             Self::NotInstalled => "not installed",

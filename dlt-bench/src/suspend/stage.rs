@@ -214,25 +214,37 @@ impl<'a> Stage<'a> {
         self.words.producers[producer].in_call.load(Relaxed) != 0
     }
 
-    /// Leaves a thread that stands where it is, at this place.
+    /// Leaves a thread that stands where it is, at this place, and says so.
     pub(super) fn hold(&mut self, victim: Victim, place: &str) -> Result<Standing, Error> {
+        let standing = self.hold_quietly(victim, place)?;
+        self.announce(&standing);
+        Ok(standing)
+    }
+
+    /// The same without a word: for stops that are tried by the dozen.
+    pub(super) fn hold_quietly(&self, victim: Victim, place: &str) -> Result<Standing, Error> {
         let tid = self.tid(victim);
         let state = state_of(self.child.pid().as_raw(), tid);
         if state != Some('t') {
-            return Err(Error::failed(format!(
+            return Err(Error::inconclusive(format!(
                 "{victim} (thread {tid}) should stand and is in state {}",
                 state.map_or_else(|| "unknown".to_owned(), String::from)
             )));
         }
-        let standing = Standing {
+        Ok(Standing {
             victim,
             place: place.to_owned(),
             begin_ns: monotonic_ns(),
             stopped_before_ns: self.kernel.stopped_ns(tid),
             calls: self.calls(victim),
-        };
+        })
+    }
+
+    /// Says that a thread stands.
+    pub(super) fn announce(&mut self, standing: &Standing) {
+        let Standing { victim, place, .. } = standing;
+        let tid = self.tid(*victim);
         self.say(&format!("SUSPENDED  {victim} (thread {tid}), {place}"));
-        Ok(standing)
     }
 
     fn calls(&self, victim: Victim) -> u64 {
@@ -247,8 +259,9 @@ impl<'a> Stage<'a> {
         let Standing { victim, place, begin_ns, stopped_before_ns, calls } = standing;
         let tid = self.tid(victim);
         let calls_meanwhile = self.calls(victim) - calls;
-        self.seize(victim)?.resume()?;
+        // Read before it is resumed: it stood for at least so long, whatever takes the processor from the controller now.
         let asked_ms = ms(monotonic_ns() - begin_ns);
+        self.seize(victim)?.resume()?;
         let kernel_ms = self.kernel.stopped_since(tid, stopped_before_ns).map(ms);
         let seen =
             kernel_ms.map_or_else(String::new, |kernel| format!("; {kernel:.1} ms as the kernel saw it"));
@@ -295,6 +308,22 @@ impl<'a> Stage<'a> {
     pub(super) fn say(&mut self, text: &str) {
         let at_s = self.begin.elapsed().as_secs_f64();
         self.screen.print(&format!("{at_s:9.3} s  {text}\n"));
+    }
+
+    /// The file that is mapped at this address of the process, with the offset in it.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn file_at(&self, address: u64) -> Option<String> {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.pid())).ok()?;
+        maps.lines().find_map(|line| {
+            // 7f00-7f10 r-xp 00001000 08:01 1234 /usr/lib/…
+            let mut fields = line.split_whitespace();
+            let (start, end) = fields.next()?.split_once('-')?;
+            let number = |hex: &str| u64::from_str_radix(hex, 16).ok();
+            let (start, end) = (number(start)?, number(end)?);
+            let offset = number(fields.nth(1)?)?;
+            let name = fields.nth(2)?.rsplit('/').next()?;
+            (start..end).contains(&address).then(|| format!("{name}+{:#x}", address - start + offset))
+        })
     }
 
     /// Address of the function that calls the logger.

@@ -68,7 +68,7 @@ fn row(scene: &mut Scene<'_>, mode: OverflowMode, at: At) -> Result<Row, Error> 
     workload.config.overflow_mode = mode;
     let timeout = workload.config.timeout;
     let mut row = SECTION.row(format!("{mode}, {}", at.name()), &workload);
-    let hold = scene.stop_time(600);
+    let hold = scene.stop_time(500);
     let mut stage = scene.stage(workload)?;
     warm_up(&mut stage)?;
     let worker = stage.worker_of(0).ok_or_else(|| {

@@ -1,5 +1,6 @@
 //! What runs in the process under test: producers, the logger, its workers, receivers.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::compiler_fence;
@@ -13,6 +14,7 @@ use super::receiver;
 use super::words::{Phase, ProducerWords, STREAMS, Watch, Words};
 use crate::collector::Received;
 use crate::control::Control;
+use crate::control::libdlt::{self, Libdlt};
 use crate::control::lock::{MutexLock, Spin, SpinLock, Yield};
 use crate::error::Error;
 use crate::load::accounting::{self, Accounts};
@@ -29,11 +31,30 @@ const LOOK: Duration = Duration::from_micros(200);
 /// Longest wait for everything to be delivered at the end.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// A logger that is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// dlt-logger or a control.
+    Ours(LoggerKind),
+    /// The C library, with its pipes in this folder.
+    Libdlt(PathBuf),
+}
+
+impl Subject {
+    /// Its name in reports.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Ours(kind) => kind.name(),
+            Self::Libdlt(_) => "libdlt",
+        }
+    }
+}
+
 /// What is to run.
 #[derive(Debug, Clone)]
 pub(super) struct Workload {
     /// Which logger.
-    pub(super) logger: LoggerKind,
+    pub(super) subject: Subject,
     /// Its configuration.
     pub(super) config: Config,
     /// Number of producers.
@@ -44,11 +65,15 @@ pub(super) struct Workload {
 
 /// Runs it. Returns only when it cannot: the controller ends this process.
 pub(super) fn run(workload: &Workload, words: &'static Words) -> i32 {
-    let result = match workload.logger {
-        LoggerKind::Dlt => serve::<Logger>(workload, words),
-        LoggerKind::Mutex => serve::<Control<MutexLock>>(workload, words),
-        LoggerKind::Spin => serve::<Control<SpinLock<Spin>>>(workload, words),
-        LoggerKind::SpinYield => serve::<Control<SpinLock<Yield>>>(workload, words),
+    let result = match &workload.subject {
+        Subject::Ours(LoggerKind::Dlt) => serve::<Logger>(workload, words),
+        Subject::Ours(LoggerKind::Mutex) => serve::<Control<MutexLock>>(workload, words),
+        Subject::Ours(LoggerKind::Spin) => serve::<Control<SpinLock<Spin>>>(workload, words),
+        Subject::Ours(LoggerKind::SpinYield) => serve::<Control<SpinLock<Yield>>>(workload, words),
+        Subject::Libdlt(folder) => {
+            libdlt::isolate(folder);
+            serve::<Libdlt>(workload, words)
+        }
     };
     match result {
         Ok(()) => words.enter(Phase::Ended),
@@ -131,7 +156,7 @@ fn close<T: Target>(
         terms: &terms,
         received: Some(&received),
         one_stream_per_buffer: T::streams(&workload.config) == workload.config.num_buffers,
-        says_losses: workload.logger == LoggerKind::Dlt,
+        says_losses: workload.subject == Subject::Ours(LoggerKind::Dlt),
         sink_failed: false,
     };
     let mut problems = accounting::check(&accounts);

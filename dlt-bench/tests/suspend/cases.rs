@@ -115,3 +115,30 @@ fn options_without_effect_are_refused() {
         assert!(text(&output.stderr).contains(word), "{arguments}: {}", described(&output));
     }
 }
+
+/// The control with a lock stands still in the same stops, for as long as they last: the checks can fail.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn advantage() {
+    let _alone = alone();
+    let report = report(bench("-c suspend-advantage --stop-ms 500"), 0);
+    let [ours, control, c_library] = rows(&report).as_slice() else { panic!("three rows") };
+    assert_eq!((&ours["status"], &ours["logger"]), (&"ok".into(), &"dlt".into()), "{ours:#}");
+    check_stops(ours, 1, 500.0);
+    assert!(number(ours, "throughput_msgs_per_s") > 0, "{ours:#}");
+    assert_eq!((&control["status"], &control["logger"]), (&"stalled".into(), &"mutex".into()), "{control:#}");
+    check_stops(control, 1, 500.0);
+    assert!(float(control, "longest_call_gap_ms") > 500.0, "{control:#}");
+    let place = control["stops"][0]["place"].as_str().unwrap();
+    assert!(place.starts_with("inside a call"), "{place}");
+    let is_installed = c_library["status"] != "not_installed";
+    let libraries = std::process::Command::new("ldconfig").arg("-p").output();
+    if let Ok(libraries) = libraries {
+        assert_eq!(is_installed, text(&libraries.stdout).contains("libdlt.so.2"), "{c_library:#}");
+    }
+    if is_installed {
+        check_stops(c_library, 1, 500.0);
+    } else {
+        assert!(c_library["remarks"].to_string().contains("apt-get install libdlt2"), "{c_library:#}");
+    }
+}
