@@ -10,6 +10,8 @@ mod cases;
 mod daemon;
 #[path = "suite/endings.rs"]
 mod endings;
+#[path = "suite/misfits.rs"]
+mod misfits;
 #[path = "suite/refusals.rs"]
 mod refusals;
 #[path = "suite/schema.rs"]

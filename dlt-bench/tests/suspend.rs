@@ -5,5 +5,7 @@
 mod cases;
 #[path = "suspend/endings.rs"]
 mod endings;
+#[path = "suite/misfits.rs"]
+mod misfits;
 #[path = "suspend/support.rs"]
 mod support;

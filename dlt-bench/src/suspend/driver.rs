@@ -84,7 +84,7 @@ fn check(section: &Section, options: &Options) -> Result<(), Error> {
 pub fn run(config: &Config, sections: &[Section], outputs: Outputs) -> Result<ExitCode, Error> {
     // A value that is not accepted is found before anything runs.
     dlt_logger::Config::from_env()?;
-    let mut document = Document::new(Environment::read(false), request(config));
+    let mut document = Document::new(Environment::read(nix::unistd::geteuid().is_root()), request(config));
     let mut screen = outputs.screen();
     let sink = "a receiver for each stream";
     screen.print(&common::environment(&document.environment, document.request.logger, sink));

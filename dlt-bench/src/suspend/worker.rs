@@ -13,6 +13,8 @@ use super::{Scene, Section};
 use crate::error::Error;
 use crate::stop::{Stop, Tracee};
 
+/// The stopped worker's producers log for so long before the flush: there is something that it cannot deliver.
+const BEFORE_FLUSH: Duration = Duration::from_millis(100);
 /// A flush of everything, while one worker stands.
 const FLUSH: Duration = Duration::from_millis(200);
 /// Longest wait for the worker's next system call.
@@ -68,7 +70,7 @@ fn row(scene: &mut Scene<'_>, mode: OverflowMode, at: At) -> Result<Row, Error> 
     workload.config.overflow_mode = mode;
     let timeout = workload.config.timeout;
     let mut row = SECTION.row(format!("{mode}, {}", at.name()), &workload);
-    let hold = scene.stop_time(500);
+    let hold = scene.stop_time(400);
     let mut stage = scene.stage(workload)?;
     warm_up(&mut stage)?;
     let worker = stage.worker_of(0).ok_or_else(|| {
@@ -97,6 +99,7 @@ fn row(scene: &mut Scene<'_>, mode: OverflowMode, at: At) -> Result<Row, Error> 
             Ok(vec![standing])
         },
         |stage, row| {
+            stage.pass(BEFORE_FLUSH)?;
             flush(stage, row)?;
             stage.pass(hold)?;
             if waits {
@@ -181,6 +184,11 @@ fn flush(stage: &mut Stage<'_>, row: &mut Row) -> Result<(), Error> {
                 "flush({} ms) returned after {took_ms:.1} ms with {undelivered} messages not settled",
                 FLUSH.as_millis()
             ));
+            if undelivered == 0 {
+                row.unclear(
+                    "a flush found everything delivered, which a stopped worker does not do".to_owned(),
+                );
+            }
             if took > FLUSH + grace {
                 row.violated(format!("flush({} ms) took {took_ms:.1} ms", FLUSH.as_millis()));
             }

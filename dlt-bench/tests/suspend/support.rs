@@ -5,6 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
+use crate::misfits::misfits;
+
 /// A stop is a measurement of time: two at once would measure each other.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
@@ -67,6 +69,9 @@ pub(crate) fn report(mut command: Command, code: i32) -> Value {
     assert_eq!((report["kind"].as_str(), report["schema_version"].as_u64()), (Some("suspend"), Some(1)));
     let all = text(&output.stderr);
     assert_eq!(all.lines().filter(|line| line.contains("Throughput")).count(), 1, "{all}");
+    let schema: Value = serde_json::from_str(include_str!("../../schemas/suspend.v1.json")).unwrap();
+    let misfits = misfits(&schema, &schema, &report, "report");
+    assert!(misfits.is_empty(), "{}", misfits.join("\n"));
     for row in rows(&report) {
         check_nulls(row);
         let account = &row["account"];
