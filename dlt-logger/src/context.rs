@@ -42,6 +42,10 @@ impl Context {
         Self { info, core }
     }
 
+    pub(crate) const fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// The context's id.
     pub fn id(&self) -> Id4 {
         self.info.id

@@ -112,6 +112,8 @@ pub(crate) struct Core {
     pub(crate) last_drain: AtomicU32,
     /// Test hook: 1 holds the workers back.
     pub(crate) paused: AtomicU32,
+    /// Least time between two loss notes of a worker. Only a test hook changes it.
+    pub(crate) note_interval_ns: AtomicU64,
     /// What the sink last failed with.
     pub(crate) sink_error: crate::sink::ErrorCell,
 }
@@ -145,6 +147,7 @@ impl Core {
             close_deadline_ns: AtomicU64::new(u64::MAX),
             last_drain: AtomicU32::new(0),
             paused: AtomicU32::new(0),
+            note_interval_ns: AtomicU64::new(crate::worker::NOTE_INTERVAL_NS),
             sink_error: crate::sink::ErrorCell::default(),
             config,
         })

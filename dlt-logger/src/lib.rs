@@ -53,6 +53,9 @@ mod core;
 pub mod error;
 pub mod format;
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod hooks;
+#[cfg(not(loom))]
 mod lane;
 #[cfg(not(loom))]
 mod logger;

@@ -22,6 +22,7 @@ use crate::sink::Output;
 use crate::sys::{futex, gettid};
 
 use lanes::{LaneState, add};
+pub(crate) use notes::INTERVAL_NS as NOTE_INTERVAL_NS;
 use notes::Notes;
 use pace::{Fill, Pace, Rest};
 use pipe::Pipe;
@@ -30,9 +31,14 @@ use staging::Staging;
 /// Chunks of one lane before the next lane has its turn.
 const CHUNKS_PER_TURN: usize = 4;
 /// While held back by the test hook.
-const PAUSED: Duration = Duration::from_millis(1);
+const PAUSED: Duration = Duration::from_micros(200);
 /// Between two looks of a worker that has only to end.
 const ENDING: Duration = Duration::from_millis(1);
+
+/// For the sweep: where [`Worker::round`] begins.
+pub(crate) fn round_address() -> usize {
+    Worker::round as *const () as usize
+}
 
 /// One worker, owned by its thread.
 #[derive(Debug)]
@@ -105,6 +111,7 @@ impl Worker {
     }
 
     /// One look at every lane. `None` if the sink takes nothing.
+    #[inline(never)] // the sweep stops the worker in it, and needs its address
     fn round(&mut self) -> Option<Fill> {
         self.find_lanes();
         if !self.pipe.is_ready() {

@@ -11,7 +11,7 @@ use super::lanes::{LaneState, add};
 use super::staging::Staging;
 
 /// Reading the producers' counters costs them a cache miss a lane, so it is done this rarely.
-const INTERVAL_NS: u64 = 500_000_000;
+pub(crate) const INTERVAL_NS: u64 = 500_000_000;
 
 /// What one worker has said about losses.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Notes {
     ) -> Option<Loss> {
         let ticks = core.clock.ticks();
         let now_ns = clock.ns(ticks);
-        if !is_last && now_ns.saturating_sub(self.last_ns) < INTERVAL_NS {
+        if !is_last && now_ns.saturating_sub(self.last_ns) < core.note_interval_ns.load(Relaxed) {
             return None;
         }
         let mut loss = Loss { between_ns: (self.last_ns, now_ns), ..Loss::default() };
