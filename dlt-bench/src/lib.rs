@@ -40,5 +40,6 @@ pub mod selftest;
 pub mod stacks;
 pub mod stop;
 pub mod suspend;
+#[cfg(target_arch = "x86_64")]
 pub mod sweep;
 pub mod watch;

@@ -32,6 +32,13 @@ impl Lock for MutexLock {
     }
 }
 
+impl MutexLock {
+    /// The same if no thread is at the queue; otherwise nothing.
+    pub(crate) fn try_with<R>(&self, action: impl FnOnce(&mut Queue) -> R) -> Option<R> {
+        self.0.try_lock().ok().map(|mut queue| action(&mut queue))
+    }
+}
+
 /// What a spinlock does between two looks at the lock.
 pub(crate) trait Wait: Send + Sync + 'static {
     /// One turn.

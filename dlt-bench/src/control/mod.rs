@@ -15,7 +15,7 @@ pub(crate) mod libdlt;
 pub(crate) mod lock;
 mod logger;
 mod output;
-mod queue;
+pub(crate) mod queue;
 
 pub(crate) use lock::Lock;
 pub(crate) use logger::Control;

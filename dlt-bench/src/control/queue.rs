@@ -11,15 +11,15 @@ use crate::load::terms::Buffer;
 use crate::measure::clock::monotonic_ns;
 
 /// Bytes of a frame without what stands before it.
-pub(super) const FRAME_BYTES: usize = TEMPLATE_BYTES + PAYLOAD_BYTES;
+pub(crate) const FRAME_BYTES: usize = TEMPLATE_BYTES + PAYLOAD_BYTES;
 /// DLT counts time in 0.1 ms.
 const NS_PER_DLT_TICK: u64 = 100_000;
 
 /// A frame and when it was logged.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub(super) logged_ns: u64,
-    pub(super) frame: [u8; FRAME_BYTES],
+    pub(crate) frame: [u8; FRAME_BYTES],
 }
 
 /// What is behind the lock.
@@ -29,13 +29,13 @@ pub(crate) struct Queue {
     capacity: usize,
     mode: OverflowMode,
     /// `sent` and `sink_lost` are added by the worker.
-    pub(super) terms: Buffer,
+    pub(crate) terms: Buffer,
     pub(super) is_closed: bool,
 }
 
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pushed {
+pub(crate) enum Pushed {
     Accepted,
     Full,
     /// Full, and the mode says to wait. Not counted.
@@ -44,15 +44,20 @@ pub(super) enum Pushed {
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize, mode: OverflowMode) -> Self {
+    pub(crate) fn new(capacity: usize, mode: OverflowMode) -> Self {
         let entries = VecDeque::with_capacity(capacity);
         let memory_bytes = (entries.capacity() * size_of::<Entry>()) as u64;
         let terms = Buffer { memory_bytes, ..Buffer::default() };
         Self { entries, capacity, mode, terms, is_closed: false }
     }
 
+    /// Messages in it.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Builds the frame of a message in the queue, if there is room or the mode makes some.
-    pub(super) fn push(&mut self, template: &Template, counter: u8, sequence: u32) -> Pushed {
+    pub(crate) fn push(&mut self, template: &Template, counter: u8, sequence: u32) -> Pushed {
         if self.is_closed {
             self.terms.dropped.lost_at_close += 1;
             return Pushed::Closed;
@@ -83,7 +88,7 @@ impl Queue {
     }
 
     /// Moves the oldest entries, at most this many, to `batch`.
-    pub(super) fn take(&mut self, most: usize, batch: &mut Vec<Entry>) {
+    pub(crate) fn take(&mut self, most: usize, batch: &mut Vec<Entry>) {
         batch.extend(self.entries.drain(..most.min(self.entries.len())));
     }
 

@@ -61,6 +61,30 @@ impl Tracee {
         self.poke_debug_register(7, enabled)
     }
 
+    /// Its instruction pointer and return addresses, innermost first, as far as frame pointers lead.
+    ///
+    /// # Errors
+    /// It does not stand.
+    pub fn stack(&self) -> Result<Vec<u64>, Error> {
+        const MOST_FRAMES: usize = 64;
+        let registers = self.registers()?;
+        let mut stack = vec![registers.rip];
+        let mut frame = registers.rbp;
+        while stack.len() < MOST_FRAMES && frame != 0 {
+            let (Ok(next), Ok(back)) = (self.read_word(frame), self.read_word(frame + 8)) else { break };
+            if back == 0 {
+                break;
+            }
+            stack.push(back);
+            // Callers lie above: anything else is no frame.
+            if next <= frame {
+                break;
+            }
+            frame = next;
+        }
+        Ok(stack)
+    }
+
     fn poke_debug_register(&self, index: usize, value: u64) -> Result<(), Error> {
         let offset = std::mem::offset_of!(libc::user, u_debugreg) + 8 * index;
         // SAFETY: PTRACE_POKEUSER takes an offset in place of an address and touches no memory of this process.

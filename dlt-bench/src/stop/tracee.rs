@@ -169,6 +169,17 @@ impl Tracee {
         }
     }
 
+    /// Lets it run, and go: it is no longer traced.
+    ///
+    /// # Errors
+    /// The system refuses. That it has ended is no error.
+    pub fn release(self) -> Result<(), Error> {
+        match ptrace::detach(self.tid, None) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(errno) => Err(self.failed("release", errno)),
+        }
+    }
+
     pub(super) fn failed(&self, what: &str, errno: Errno) -> Error {
         Error::failed(format!("failed to {what} thread {}: {errno}", self.tid))
     }

@@ -1,3 +1,19 @@
-//! The sweep: a thread is stopped at every instruction of a log call, and the others are required to go on.
+//! Stops a thread at every machine instruction of a call, for real, and requires the others to go on.
 
+mod memory;
+mod outcome;
 pub mod plot;
+mod process;
+mod run;
+mod session;
+mod subject;
+pub mod subjects;
+mod trace;
+
+pub use self::{
+    memory::{Books, LOOK_WORDS, PRODUCERS},
+    outcome::{Outcome, Stalled},
+    run::{Finding, Options, StateReport, SubjectReport, sweep_calls, sweep_worker},
+    subject::{Caller, Subject},
+    trace::{Target, Trace},
+};

@@ -1,0 +1,359 @@
+//! A subject's sweep: every state, every stop.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use super::memory::Books;
+use super::outcome::{Outcome, Stalled};
+use super::session::{Reached, Recorded, Role, Session};
+use super::subject::Subject;
+use super::trace::Target;
+use crate::error::Error;
+use crate::interrupt;
+
+/// Ways that are compared with the recorded one before the stops; one more is after them.
+const COMPARED: usize = 2;
+/// A stop that was not made as it was meant is tried again this often.
+const TRIES: usize = 3;
+
+/// How to sweep.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Stops per state; `None`: all.
+    pub sample: Option<usize>,
+    /// Stop in every turn of a loop as well, not only in the first three and the last.
+    pub every_occurrence: bool,
+    /// Chooses the sample.
+    pub seed: u64,
+    /// The others have to go on within this time.
+    pub watchdog: Duration,
+    /// Pairs of stops of two victims per state.
+    pub pairs: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { sample: None, every_occurrence: false, seed: 1, watchdog: Duration::from_secs(1), pairs: 0 }
+    }
+}
+
+/// A stop that was not fine.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// Instructions that the victims had executed.
+    pub indices: Vec<usize>,
+    /// What they were about to execute.
+    pub addresses: Vec<u64>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// How long the others took, in ns; as long as they were waited for, if they did not go on.
+    pub time_ns: u64,
+    /// The threads that stood still, with their stacks, innermost first.
+    pub stacks: Vec<(&'static str, Vec<u64>)>,
+}
+
+/// What the sweep of one state of the ring showed.
+#[derive(Debug, Clone, Default)]
+pub struct StateReport {
+    /// Its name.
+    pub state: &'static str,
+    /// The way: addresses of the instructions of the call, in order.
+    pub way: Vec<u64>,
+    /// Stops that were to be made.
+    pub planned: usize,
+    /// Stops that were made as they were meant.
+    pub made: usize,
+    /// Those at which calls of others did not return.
+    pub stalled_calls: usize,
+    /// Those at which messages of others did not arrive.
+    pub stalled_delivery: usize,
+    /// Those at which a chore did not end.
+    pub stalled_chores: usize,
+    /// Those after which the books did not balance, or somebody did not recover.
+    pub broken: usize,
+    /// Stops that the victim did not come to.
+    pub not_reached: usize,
+    /// Stops at which the ring was not in the recorded state.
+    pub other_state: usize,
+    /// Repetitions of the way that differed, with the position at which they did.
+    pub unequal: Vec<usize>,
+    /// For each stop that was made: position in the way, and how long the others took, in ns.
+    pub times_ns: Vec<(usize, u64)>,
+    /// What was not fine.
+    pub findings: Vec<Finding>,
+    /// Pairs of stops of two victims that were made.
+    pub pairs: usize,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+impl StateReport {
+    /// Stops at which somebody waited, or after which something was lost.
+    pub fn violations(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.outcome.is_violation()).count()
+    }
+}
+
+/// What the sweep of a subject showed.
+#[derive(Debug, Clone)]
+pub struct SubjectReport {
+    /// Its name.
+    pub name: String,
+    /// Its states.
+    pub states: Vec<StateReport>,
+    /// Calls of each member of the crowd at each stop.
+    pub crowd_calls: u64,
+    /// What the others did besides.
+    pub chores: &'static [&'static str],
+    /// How long the others had.
+    pub watchdog: Duration,
+    /// False if it was interrupted.
+    pub is_complete: bool,
+}
+
+/// Sweeps a subject's call. `make` is called in the process under test, which is a fork of this one: this process must
+/// have one thread. `progress` is told of each stop: state, stops done, stops planned.
+///
+/// # Errors
+/// ptrace is refused, there are no debug registers, or the process under test cannot be controlled.
+pub fn sweep_calls<S: Subject>(
+    name: &str,
+    make: &dyn Fn(&'static Books) -> S,
+    options: &Options,
+    progress: &mut dyn FnMut(&str, usize, usize),
+) -> Result<SubjectReport, Error> {
+    Run::<S> { make, role: Role::Caller, options, session: None }.all(name, progress)
+}
+
+/// Sweeps the round of the subject's own worker, which begins at this address, and what it does until the next one.
+///
+/// # Errors
+/// As [`sweep_calls`].
+pub fn sweep_worker<S: Subject>(
+    name: &str,
+    make: &dyn Fn(&'static Books) -> S,
+    round: usize,
+    options: &Options,
+    progress: &mut dyn FnMut(&str, usize, usize),
+) -> Result<SubjectReport, Error> {
+    Run::<S> { make, role: Role::Worker(round as u64), options, session: None }.all(name, progress)
+}
+
+struct Run<'a, S: Subject> {
+    make: &'a dyn Fn(&'static Books) -> S,
+    role: Role,
+    options: &'a Options,
+    session: Option<Session>,
+}
+
+impl<S: Subject> Run<'_, S> {
+    fn all(
+        mut self,
+        name: &str,
+        progress: &mut dyn FnMut(&str, usize, usize),
+    ) -> Result<SubjectReport, Error> {
+        let mut report = SubjectReport {
+            name: name.to_owned(),
+            states: Vec::new(),
+            crowd_calls: S::CROWD_CALLS,
+            chores: S::CHORES,
+            watchdog: self.options.watchdog,
+            is_complete: true,
+        };
+        for (state, &label) in S::STATES.iter().enumerate() {
+            if interrupt::requested() {
+                report.is_complete = false;
+                break;
+            }
+            let begin = Instant::now();
+            let mut done = StateReport { state: label, ..StateReport::default() };
+            report.is_complete = self.state(state, &mut done, progress)?;
+            done.duration = begin.elapsed();
+            report.states.push(done);
+        }
+        Ok(report)
+    }
+
+    fn session(&mut self) -> Result<&mut Session, Error> {
+        if self.session.is_none() {
+            self.session = Some(Session::start(self.make, self.role, self.options.watchdog)?);
+        }
+        self.session.as_mut().ok_or_else(|| Error::failed("no process under test"))
+    }
+
+    fn record(&mut self, state: usize, look: bool) -> Result<Recorded, Error> {
+        let session = self.session()?;
+        session.place(&[0], state)?;
+        let recorded = session.record(0, look)?;
+        session.finish(&[0])?;
+        Ok(recorded)
+    }
+
+    /// False if it was interrupted.
+    fn state(
+        &mut self,
+        state: usize,
+        report: &mut StateReport,
+        progress: &mut dyn FnMut(&str, usize, usize),
+    ) -> Result<bool, Error> {
+        let is_caller = self.role == Role::Caller;
+        // The first way of a process may differ: what it needs is bound and mapped.
+        self.record(state, false)?;
+        let recorded = self.record(state, is_caller)?;
+        for _ in 0..COMPARED {
+            let again = self.record(state, false)?;
+            report.unequal.extend(recorded.trace.differs_at(&again.trace));
+        }
+        let targets = self.chosen(recorded.trace.targets(self.options.every_occurrence));
+        report.planned = targets.len();
+        report.way.clone_from(&recorded.trace.addresses);
+        for (done, &target) in targets.iter().enumerate() {
+            if interrupt::requested() {
+                return Ok(false);
+            }
+            progress(report.state, done, targets.len());
+            let look = recorded.looks.get(target.index).copied();
+            let stop = self.patiently(state, &[target], &[look])?;
+            report.book(stop);
+        }
+        if is_caller {
+            for pair in self.pairs(&targets) {
+                if interrupt::requested() {
+                    return Ok(false);
+                }
+                let stop = self.patiently(state, &pair, &[None, None])?;
+                report.pairs += usize::from(stop.outcome.is_made());
+                report.book(stop);
+            }
+        }
+        let again = self.record(state, false)?;
+        report.unequal.extend(recorded.trace.differs_at(&again.trace));
+        Ok(true)
+    }
+
+    /// The sample: evenly over the way, from an offset that the seed chooses.
+    fn chosen(&self, targets: Vec<Target>) -> Vec<Target> {
+        let Some(most) = self.options.sample.filter(|&most| most < targets.len() && most > 0) else {
+            return targets;
+        };
+        let step = targets.len() as f64 / most as f64;
+        let offset = (self.options.seed % 97) as f64 / 97.0 * step;
+        let indices: BTreeSet<_> = (0..most).map(|i| (i as f64 * step + offset) as usize).collect();
+        indices.into_iter().filter_map(|index| targets.get(index).copied()).collect()
+    }
+
+    fn pairs(&self, targets: &[Target]) -> Vec<[Target; 2]> {
+        let mut random = self.options.seed.wrapping_mul(2).wrapping_add(1);
+        let mut next = move || {
+            // Knuth's constants for a linear congruential generator modulo 2^64 (MMIX).
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            targets[(random >> 33) as usize % targets.len()]
+        };
+        (0..self.options.pairs).map(|_| [next(), next()]).collect()
+    }
+
+    /// A stop that is not made as it was meant is tried again: a branch may depend on time.
+    fn patiently(
+        &mut self,
+        state: usize,
+        targets: &[Target],
+        looks: &[Option<[u64; super::memory::LOOK_WORDS]>],
+    ) -> Result<Finding, Error> {
+        let mut last = None;
+        for _ in 0..TRIES {
+            match self.stop(state, targets, looks) {
+                Ok(finding) if finding.outcome.is_made() => return Ok(finding),
+                Ok(finding) => last = Some(Ok(finding)),
+                Err(error) => {
+                    // Whatever state the process is in, a new one is in a known one.
+                    self.session = None;
+                    last = Some(Err(error));
+                }
+            }
+            if interrupt::requested() {
+                break;
+            }
+        }
+        last.unwrap_or_else(|| Err(Error::failed("no stop was tried")))
+    }
+
+    fn stop(
+        &mut self,
+        state: usize,
+        targets: &[Target],
+        looks: &[Option<[u64; super::memory::LOOK_WORDS]>],
+    ) -> Result<Finding, Error> {
+        let victims: Vec<_> = (0..targets.len()).collect();
+        let mut finding = Finding {
+            indices: targets.iter().map(|target| target.index).collect(),
+            addresses: targets.iter().map(|target| target.address).collect(),
+            outcome: Outcome::Fine,
+            time_ns: 0,
+            stacks: Vec::new(),
+        };
+        let session = self.session()?;
+        session.place(&victims, state)?;
+        for (&victim, (target, look)) in victims.iter().zip(targets.iter().zip(looks)) {
+            match session.reach(victim, *target)? {
+                Reached::There => {}
+                Reached::Left => finding.outcome = Outcome::NotReached,
+                Reached::Waits if victim > 0 => {
+                    // The first victim holds it up; nothing can be asked of this process any more.
+                    finding.outcome = Outcome::Stalled(Stalled { calls: true, ..Stalled::default() });
+                    self.session = None;
+                    return Ok(finding);
+                }
+                Reached::Waits => return Err(Error::failed("a call does not return while nobody stands")),
+            }
+            if let Some(look) = look
+                && finding.outcome == Outcome::Fine
+                && session.look()? != *look
+            {
+                finding.outcome = Outcome::OtherState;
+            }
+        }
+        let mut time = Duration::ZERO;
+        if finding.outcome == Outcome::Fine {
+            (finding.outcome, time) = session.judge()?;
+            if let Outcome::Stalled(stalled) = &finding.outcome {
+                finding.stacks = stacks(session, stalled)?;
+            }
+        }
+        if let Err(error) = session.finish(&victims) {
+            self.session = None;
+            if finding.outcome.is_made() {
+                finding.outcome = Outcome::Broken(error.to_string());
+            }
+        }
+        finding.time_ns = time.as_nanos() as u64;
+        Ok(finding)
+    }
+}
+
+fn stacks(session: &mut Session, stalled: &Stalled) -> Result<Vec<(&'static str, Vec<u64>)>, Error> {
+    let threads = session.stalled_threads(stalled);
+    threads.into_iter().map(|(what, tid)| Ok((what, session.stack_of(tid)?))).collect()
+}
+
+impl StateReport {
+    fn book(&mut self, stop: Finding) {
+        match &stop.outcome {
+            Outcome::Fine => {}
+            Outcome::Stalled(stalled) => {
+                self.stalled_calls += usize::from(stalled.calls);
+                self.stalled_delivery += usize::from(stalled.delivery);
+                self.stalled_chores += usize::from(stalled.chore.is_some());
+            }
+            Outcome::Broken(_) => self.broken += 1,
+            Outcome::NotReached => self.not_reached += 1,
+            Outcome::OtherState => self.other_state += 1,
+        }
+        if stop.outcome.is_made() && stop.indices.len() == 1 {
+            self.made += 1;
+            self.times_ns.push((stop.indices[0], stop.time_ns));
+        }
+        if stop.outcome != Outcome::Fine {
+            self.findings.push(stop);
+        }
+    }
+}
