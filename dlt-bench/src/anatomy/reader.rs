@@ -10,6 +10,10 @@ use crate::error::Error;
 /// Bytes of a cache line.
 const LINE_BYTES: u64 = 64;
 
+/// Generics of the standard library that the optimiser may leave as functions of their own in the program: the access to a
+/// thread-local, and what lies behind its function pointer. What these call is the library's affair.
+const GLUE: [&str; 2] = ["std::thread::local::LocalKey", "core::ops::function::FnOnce::call_once"];
+
 /// Reads a trace.
 pub(super) struct Reader<'a> {
     image: &'a Image,
@@ -33,6 +37,7 @@ impl<'a> Reader<'a> {
     pub(super) fn summary(&self, trace: &Trace) -> Result<Summary, Error> {
         let mut summary = Summary {
             instructions: trace.steps.len(),
+            instructions_in: BTreeMap::new(),
             repetitions: 0,
             locked_instructions: 0,
             fences: 0,
@@ -50,6 +55,8 @@ impl<'a> Reader<'a> {
         let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
         for step in &trace.steps {
             let instruction = self.image.instruction(step.address)?;
+            let file = self.image.symbols().module_at(step.address);
+            *summary.instructions_in.entry(file).or_default() += 1;
             summary.repetitions += step.repetitions;
             summary.locked_instructions += usize::from(instruction.is_locked());
             summary.fences += usize::from(instruction.is_fence());
@@ -133,6 +140,9 @@ impl<'a> Reader<'a> {
         let Some(function) = symbols.function_at(address).filter(|_| symbols.is_own(address)) else {
             return false;
         };
+        if GLUE.iter().any(|name| function.name.starts_with(name)) {
+            return true;
+        }
         let frames = symbols.frames(function.start);
         let file = frames.first().and_then(|frame| frame.place.as_deref());
         file.is_some_and(|file| file.starts_with("dlt-logger/") || file.starts_with("dlt-bench/"))

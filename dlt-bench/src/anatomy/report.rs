@@ -148,6 +148,11 @@ pub fn summary(document: &Document) -> String {
         for (name, times) in &row.summary.calls_out {
             let _ = writeln!(text, "· {}: calls {name}, {times} time(s)", row.name);
         }
+        let files = &row.summary.instructions_in;
+        if files.len() > 1 {
+            let files: Vec<_> = files.iter().map(|(file, n)| format!("{n} in {file}")).collect();
+            let _ = writeln!(text, "· {}: instructions: {}", row.name, files.join(", "));
+        }
         if row.traces_are_equal {
             continue;
         }

@@ -116,6 +116,7 @@ mod tests {
     fn summary() -> Summary {
         Summary {
             instructions: 50,
+            instructions_in: std::collections::BTreeMap::new(),
             repetitions: 50,
             locked_instructions: 0,
             fences: 0,

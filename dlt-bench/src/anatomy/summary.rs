@@ -20,6 +20,8 @@ pub struct Lines {
 pub struct Summary {
     /// Instructions; a repeated string instruction counts once.
     pub instructions: usize,
+    /// Instructions by the file that they lie in: the program, or a library.
+    pub instructions_in: BTreeMap<String, usize>,
     /// With each repetition of a string instruction, if there are any.
     pub repetitions: usize,
     /// Instructions that lock a cache line.

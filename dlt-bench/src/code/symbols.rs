@@ -70,6 +70,8 @@ pub struct Symbols {
     texts: Vec<Text>,
     /// Path of the program.
     program: String,
+    /// Folder in which it lies, with a slash at the end.
+    folder: String,
     names: RefCell<Names>,
 }
 
@@ -87,9 +89,11 @@ impl Symbols {
         let program =
             std::fs::read_link("/proc/self/exe").map_err(|error| failed("/proc/self/exe", &error))?;
         let texts = executable(&maps);
+        let program = program.to_string_lossy().into_owned();
         let mut symbols = Self {
             functions: Vec::new(),
-            program: program.to_string_lossy().into_owned(),
+            folder: folder(&program).to_owned(),
+            program,
             names: RefCell::new(Names::new()),
             texts: Vec::new(),
         };
@@ -134,9 +138,10 @@ impl Symbols {
         self.functions.iter().filter(move |function| function.name == name)
     }
 
-    /// Is this address in the program's own code, not a library's?
+    /// Is this address in the program's own code? A shared library that lies beside the program was built with it.
     pub fn is_own(&self, address: u64) -> bool {
-        self.text_at(address).is_some_and(|text| text.path == self.program)
+        self.text_at(address)
+            .is_some_and(|text| text.path == self.program || folder(&text.path) == self.folder)
     }
 
     /// Can the memory at this address be executed?
@@ -186,6 +191,11 @@ impl Symbols {
 /// Is it a function of the standard library? Its files are remapped to `library/…`.
 fn is_of_std(frame: &Name) -> bool {
     frame.place.as_ref().is_some_and(|place| place.starts_with("library/"))
+}
+
+/// The folder of a path, with the slash at its end; nothing if there is none.
+fn folder(path: &str) -> &str {
+    path.rfind('/').map_or("", |slash| &path[..=slash])
 }
 
 /// The mappings that can be executed.
@@ -274,6 +284,12 @@ mod tests {
             assert_eq!(function.start, address);
             assert!(symbols.module_at(address).starts_with("libc"));
         }
+    }
+
+    #[test]
+    fn folders_end_with_a_slash() {
+        assert_eq!(folder("/a b/release/program"), "/a b/release/");
+        assert_eq!(folder("[vdso]"), "");
     }
 
     #[test]

@@ -42,6 +42,8 @@ fn the_call_locks_nothing_and_calls_nobody() {
         }
         assert_eq!(row["calls_out"], serde_json::json!({}), "{}", row["name"]);
         assert_eq!(row["traces_are_equal"], true, "{}", row["name"]);
+        let whole = serde_json::json!({ "dlt-bench": number(row, "instructions") });
+        assert_eq!(row["instructions_in"], whole, "{}", row["name"]);
         let is_off = row["state"] == "level off";
         assert_eq!(row["outcome"], if is_off { "Filtered" } else { "Accepted" }, "{}", row["name"]);
         // Two header words, the number with its type, the string with type, length and final NUL: 16 + 8 + 23 bytes.
