@@ -14,6 +14,9 @@ const LINE_BYTES: u64 = 64;
 /// thread-local, and what lies behind its function pointer. What these call is the library's affair.
 const GLUE: [&str; 2] = ["std::thread::local::LocalKey", "core::ops::function::FnOnce::call_once"];
 
+/// A stub that leads to a library has at most two instructions; one behind it is the library's.
+const LONGEST_STUB: usize = 3;
+
 /// Reads a trace.
 pub(super) struct Reader<'a> {
     image: &'a Image,
@@ -53,7 +56,7 @@ impl<'a> Reader<'a> {
             cache_lines_written: Lines::default(),
         };
         let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
-        for step in &trace.steps {
+        for (index, step) in trace.steps.iter().enumerate() {
             let instruction = self.image.instruction(step.address)?;
             let file = self.image.symbols().module_at(step.address);
             *summary.instructions_in.entry(file).or_default() += 1;
@@ -61,7 +64,7 @@ impl<'a> Reader<'a> {
             summary.locked_instructions += usize::from(instruction.is_locked());
             summary.fences += usize::from(instruction.is_fence());
             summary.system_calls += usize::from(instruction.is_system_call());
-            if let Some(name) = self.calls_out(&instruction, step) {
+            if let Some(name) = self.calls_out(&instruction, trace, index) {
                 *summary.calls_out.entry(name).or_default() += 1;
             }
             if let Some(is_taken) = is_taken(&instruction, step) {
@@ -88,7 +91,7 @@ impl<'a> Reader<'a> {
 
     /// The listing.
     pub(super) fn listing(&self, trace: &Trace) -> Result<Vec<Line>, Error> {
-        let line = |step: &Step| {
+        let line = |(index, step): (usize, &Step)| {
             let instruction = self.image.instruction(step.address)?;
             let place = self.image.symbols().place(step.address);
             let touched = |memory: &Memory| Touched {
@@ -108,19 +111,20 @@ impl<'a> Reader<'a> {
                 place: place.file_line,
                 is_locked: instruction.is_locked(),
                 is_system_call: instruction.is_system_call(),
-                calls_out: self.calls_out(&instruction, step),
+                calls_out: self.calls_out(&instruction, trace, index),
                 is_taken: is_taken(&instruction, step),
                 repetitions: step.repetitions,
                 memory: step.memory.iter().map(touched).collect(),
             })
         };
-        trace.steps.iter().map(line).collect()
+        trace.steps.iter().enumerate().map(line).collect()
     }
 
     /// The function that this step enters, if it is none of the project's and the step's own is. What that calls in turn is
     /// its own affair.
-    fn calls_out(&self, instruction: &Instruction, step: &Step) -> Option<String> {
+    fn calls_out(&self, instruction: &Instruction, trace: &Trace, index: usize) -> Option<String> {
         let symbols = self.image.symbols();
+        let step = trace.steps.get(index)?;
         let may_leave = match instruction.flow() {
             Flow::Call(_) | Flow::IndirectCall => true,
             Flow::Jump(_) | Flow::IndirectJump | Flow::Branch(_) => {
@@ -129,8 +133,11 @@ impl<'a> Reader<'a> {
             }
             _ => false,
         };
-        let leaves = may_leave && self.is_of_project(step.address) && !self.is_of_project(step.next);
-        leaves.then(|| symbols.label(step.next))
+        // A stub of the procedure linkage table has no symbol: what it jumps to is called.
+        let mut entered = trace.steps.iter().skip(index + 1).take(LONGEST_STUB).map(|step| step.address);
+        let entered = entered.find(|&at| symbols.function_at(at).is_some()).unwrap_or(step.next);
+        let leaves = may_leave && self.is_of_project(step.address) && !self.is_of_project(entered);
+        leaves.then(|| symbols.label(entered))
     }
 
     /// Is the function that has this address one of the project's? Its source file tells; what is inlined into it counts as
