@@ -8,7 +8,7 @@ use dlt_logger::OverflowMode;
 
 use crate::anatomy;
 use crate::case::registry::{self, CASES, Case};
-use crate::config::{Config, Options};
+use crate::config::{Config, Options, SweepOptions};
 use crate::error::Error;
 use crate::load::plan::{LoggerKind, MAX_PRODUCERS};
 use crate::load::sink::SinkChoice;
@@ -22,6 +22,7 @@ Examples:
   dlt-bench -c concurrency-single --sink null     the log call beside the floor of this machine
   dlt-bench -c concurrency-mpsc --logger mutex    the same load on a logger that waits for a lock
   dlt-bench -c overflow-all --profile --out run   the same under the kernel probe, with flamegraphs (root)
+  dlt-bench -c suspend-sweep --only Overwrite     a thread stopped at every instruction of its log call
   dlt-bench -c concurrency-single | grep \"Throughput\" | awk '{print $4}'
 
 Sinks:
@@ -152,7 +153,19 @@ struct RunArgs {
     /// How long the suspend cases stop threads, in ms, instead of the case's time
     #[arg(long, value_name = "MS", global = true, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     stop_ms: Option<u64>,
-    /// Writes report.json, and with --profile flamegraphs, to this folder
+    /// Stops per state of a sweep, instead of every instruction (suspend-sweep) or 25 (suspend-all)
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    sample: Option<u64>,
+    /// Chooses the sample of a sweep, and its pairs of stops
+    #[arg(long, value_name = "N", global = true)]
+    seed: Option<u64>,
+    /// Sweeps only subjects with this in their name
+    #[arg(long, value_name = "TEXT", global = true)]
+    only: Option<String>,
+    /// Has a sweep stop in every turn of a loop, not only in the first three and the last
+    #[arg(long, global = true)]
+    every_turn: bool,
+    /// Writes report.json, with --profile flamegraphs, and the picture of a sweep, to this folder
     #[arg(long, value_name = "DIR", global = true)]
     out: Option<PathBuf>,
     /// Watches from inside the kernel and judges whether a producer ever waited
@@ -166,6 +179,17 @@ enum Logger {
     Mutex,
     Spin,
     SpinYield,
+}
+
+impl RunArgs {
+    fn sweep(&self) -> SweepOptions {
+        SweepOptions {
+            sample: self.sample.map(|n| n as usize),
+            seed: self.seed,
+            only: self.only.clone(),
+            every_turn: self.every_turn,
+        }
+    }
 }
 
 /// What the command line asks for.
@@ -206,7 +230,8 @@ fn request(cli: Cli) -> Result<Request, Error> {
     if all {
         cases.push("full".to_owned());
     }
-    let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile } = options;
+    let sweep = options.sweep();
+    let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile, .. } = options;
     if cases.is_empty() && profile {
         cases.extend(registry::PROFILED.map(str::to_owned));
     }
@@ -222,12 +247,14 @@ fn request(cli: Cli) -> Result<Request, Error> {
         threads: threads.map(|n| n as usize),
         iterations: iterations.map(|n| n as usize),
         stop_ms,
+        sweep,
     };
     Ok(Request::Run(Box::new(Config { cases, options, json, out, profile })))
 }
 
 fn anatomy(args: AnatomyArgs, options: RunArgs) -> Result<Request, Error> {
-    let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile } = options;
+    let sweep = options.sweep();
+    let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile, .. } = options;
     let refused = [
         ("--messages", messages.is_some()),
         ("--threads", threads.is_some()),
@@ -235,6 +262,7 @@ fn anatomy(args: AnatomyArgs, options: RunArgs) -> Result<Request, Error> {
         ("--sink", sink != SinkChoice::Collector),
         ("--stop-ms", stop_ms.is_some()),
         ("--profile", profile),
+        ("an option of sweeps", sweep != SweepOptions::default()),
     ];
     if let Some((option, _)) = refused.iter().find(|(_, is_given)| *is_given) {
         return Err(Error::usage(format!("{option} has no effect on `anatomy`"))
@@ -333,6 +361,7 @@ mod tests {
             threads: Some(3),
             iterations: Some(2),
             stop_ms: None,
+            sweep: SweepOptions::default(),
         };
         assert_eq!(config.options, expected);
     }

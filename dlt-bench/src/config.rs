@@ -37,4 +37,19 @@ pub struct Options {
     pub iterations: Option<usize>,
     /// How long the suspend cases stop threads; `None`: as the case says.
     pub stop_ms: Option<u64>,
+    /// What sweeps leave open.
+    pub sweep: SweepOptions,
+}
+
+/// What sweeps leave open.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SweepOptions {
+    /// Stops per state; `None`: what the case says.
+    pub sample: Option<usize>,
+    /// Chooses the sample and the pairs; `None`: a fixed one.
+    pub seed: Option<u64>,
+    /// Only subjects whose name contains this.
+    pub only: Option<String>,
+    /// Stop in every turn of a loop.
+    pub every_turn: bool,
 }

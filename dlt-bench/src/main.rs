@@ -38,8 +38,8 @@ fn run(config: &Config) -> Result<ExitCode, Error> {
     install_interrupt()?;
     let suspensions = suspend::driver::prepare(config)?;
     let outputs = Outputs::open(config.json.clone(), config.out.as_deref())?;
-    if let Some(sections) = suspensions {
-        return suspend::driver::run(config, &sections, outputs);
+    if let Some(prepared) = suspensions {
+        return suspend::driver::run(config, &prepared, outputs);
     }
     let prepared = driver::prepare(config)?;
     if !config.profile {

@@ -84,6 +84,11 @@ pub fn say_losses_at_once(context: &Context) {
     context.core().note_interval_ns.store(0, Relaxed);
 }
 
+/// Address of the function that gives back what a thread had when it ends.
+pub fn thread_end() -> usize {
+    thread::ended as *const () as usize
+}
+
 /// Address of the function in which a worker makes one round.
 pub fn worker_round() -> usize {
     crate::worker::round_address()

@@ -26,7 +26,18 @@ pub enum Runner {
     /// Measures rows of load.
     Rows(fn(&Options) -> Vec<Section>),
     /// Stops threads of a process of its own.
-    Suspend(&'static [suspend::Section]),
+    Suspend(&'static [suspend::Section], Sweep),
+}
+
+/// Does a suspend case sweep?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sweep {
+    /// No.
+    Not,
+    /// A sample of the instructions.
+    Sample,
+    /// Every instruction.
+    Full,
 }
 
 impl Case {
@@ -34,13 +45,13 @@ impl Case {
     pub fn sections(&self, options: &Options) -> Vec<Section> {
         match self.runner {
             Runner::Rows(sections) => sections(options),
-            Runner::Suspend(_) => Vec::new(),
+            Runner::Suspend(..) => Vec::new(),
         }
     }
 }
 
 /// All of them, in the order of `list`.
-pub static CASES: [Case; 21] = [
+pub static CASES: [Case; 22] = [
     Case {
         name: "overflow-drop",
         summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
@@ -123,37 +134,43 @@ pub static CASES: [Case; 21] = [
         name: "suspend-basic",
         summary: "2 of 8 threads are really stopped while they log; the others go on",
         iterations: 1,
-        runner: Runner::Suspend(suspend::BASIC),
+        runner: Runner::Suspend(suspend::BASIC, Sweep::Not),
     },
     Case {
         name: "suspend-cascade",
         summary: "8 threads are stopped one after the other until one is left, and resumed in another order",
         iterations: 1,
-        runner: Runner::Suspend(suspend::CASCADE),
+        runner: Runner::Suspend(suspend::CASCADE, Sweep::Not),
     },
     Case {
         name: "suspend-immediate",
         summary: "1 of 5 threads is stopped inside its first log call; the others go on",
         iterations: 1,
-        runner: Runner::Suspend(suspend::IMMEDIATE),
+        runner: Runner::Suspend(suspend::IMMEDIATE, Sweep::Not),
     },
     Case {
         name: "suspend-worker",
         summary: "a worker is stopped in each of its states; producers and the other buffers go on",
         iterations: 1,
-        runner: Runner::Suspend(suspend::WORKER),
+        runner: Runner::Suspend(suspend::WORKER, Sweep::Not),
     },
     Case {
         name: "suspend-advantage",
         summary: "the same stops inside calls of dlt-logger, of a logger with a lock, and of libdlt if it is installed",
         iterations: 1,
-        runner: Runner::Suspend(suspend::ADVANTAGE),
+        runner: Runner::Suspend(suspend::ADVANTAGE, Sweep::Not),
+    },
+    Case {
+        name: "suspend-sweep",
+        summary: "a thread is stopped at every instruction of its log call, a worker of its round (some minutes)",
+        iterations: 1,
+        runner: Runner::Suspend(&[], Sweep::Full),
     },
     Case {
         name: "suspend-all",
-        summary: "the five suspend cases (about a minute)",
+        summary: "the suspend cases, with a sample of the sweep (about a minute and a half)",
         iterations: 1,
-        runner: Runner::Suspend(suspend::ALL),
+        runner: Runner::Suspend(suspend::ALL, Sweep::Sample),
     },
     Case {
         name: "quick",

@@ -114,8 +114,10 @@ pub fn cover(image: &Image, entry: u64, executed: &BTreeSet<u64>) -> Result<Cove
         let Some(target) = callee.target else { continue };
         let list = if !callee.returns {
             &mut never_return
-        } else if image.symbols().is_own(target) {
-            let start = image.symbols().function_at(target).map_or(target, |function| function.start);
+        } else if let Some(function) =
+            image.symbols().function_at(target).filter(|_| image.symbols().is_own(target))
+        {
+            let start = function.start;
             match callees.iter_mut().find(|(known, _)| *known == start) {
                 Some((_, calls)) => calls.push(callee.from),
                 None if start != code.function.start => callees.push((start, vec![callee.from])),

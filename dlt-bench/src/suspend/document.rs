@@ -38,6 +38,8 @@ pub struct Document {
     pub cases: Vec<CaseReport>,
     /// Their rows.
     pub rows: Vec<Row>,
+    /// The sweep, if there was one.
+    pub sweep: Option<serde_json::Value>,
     /// The row in which the others had most delivered during the stop.
     pub best: Option<Best>,
     /// What the reader should know.
@@ -60,6 +62,7 @@ impl Document {
             request,
             cases: Vec::new(),
             rows: Vec::new(),
+            sweep: None,
             best: None,
             warnings: Vec::new(),
             errors: Vec::new(),

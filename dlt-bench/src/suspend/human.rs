@@ -94,6 +94,9 @@ pub(super) fn closing(document: &Document) -> String {
             "Throughput (delivered, others): {} messages/s of the others during a stop",
             best.throughput_msgs_per_s
         );
+    } else if let Some(sweep) = &document.sweep {
+        let rate = sweep["stops"].as_f64().unwrap_or_default() / sweep["duration_s"].as_f64().unwrap_or(1.0);
+        let _ = writeln!(text, "Throughput (whole sweep): {rate:.0} stops/s");
     }
     text
 }

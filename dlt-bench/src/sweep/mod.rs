@@ -1,9 +1,13 @@
 //! Stops a thread at every machine instruction of a call, for real, and requires the others to go on.
 
+pub mod driver;
+mod human;
+mod jobs;
 mod memory;
 mod outcome;
 pub mod plot;
 mod process;
+pub mod report;
 mod run;
 mod session;
 mod subject;

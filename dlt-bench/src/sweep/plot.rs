@@ -135,7 +135,7 @@ fn axes(text: &mut String, frame: &Frame, panel: &Panel) {
     );
     let _ = writeln!(
         text,
-        "<text x=\"{left}\" y=\"{}\" fill=\"{}\">{} stops, {never} never ended{unclear}; longest of the others {longest}</text>",
+        "<text x=\"{left}\" y=\"{}\" fill=\"{}\">{} stops, {never} never ended{unclear}; longest {longest}</text>",
         top - BAND - 7.0,
         if never > 0 { STUCK } else { INK },
         panel.stops.len(),
@@ -325,9 +325,6 @@ mod tests {
         assert_eq!(marks(&empty), [3, 1, 1]);
         assert_eq!(marks(&text), [6, 2, 2]);
         assert!(text.contains("ArrayQueue&lt;u64&gt; &amp; more"));
-        assert!(
-            text.contains("4 stops, 2 never ended, 1 not under control; longest of the others 250 µs"),
-            "{text}"
-        );
+        assert!(text.contains("4 stops, 2 never ended, 1 not under control; longest 250 µs"), "{text}");
     }
 }

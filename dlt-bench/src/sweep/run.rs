@@ -83,6 +83,8 @@ pub struct StateReport {
     pub findings: Vec<Finding>,
     /// Pairs of stops of two victims that were made.
     pub pairs: usize,
+    /// Those at which somebody waited, or after which something was lost.
+    pub stalled_pairs: usize,
     /// How long it took.
     pub duration: Duration,
 }
@@ -107,6 +109,8 @@ pub struct SubjectReport {
     pub chores: &'static [&'static str],
     /// How long the others had.
     pub watchdog: Duration,
+    /// Stops per state at most; `None`: every instruction.
+    pub sample: Option<usize>,
     /// False if it was interrupted.
     pub is_complete: bool,
 }
@@ -158,6 +162,7 @@ impl<S: Subject> Run<'_, S> {
             crowd_calls: S::CROWD_CALLS,
             chores: S::CHORES,
             watchdog: self.options.watchdog,
+            sample: self.options.sample,
             is_complete: true,
         };
         for (state, &label) in S::STATES.iter().enumerate() {
@@ -222,8 +227,7 @@ impl<S: Subject> Run<'_, S> {
                     return Ok(false);
                 }
                 let stop = self.patiently(state, &pair, &[None, None])?;
-                report.pairs += usize::from(stop.outcome.is_made());
-                report.book(stop);
+                report.book_pair(stop);
             }
         }
         let again = self.record(state, false)?;
@@ -336,6 +340,14 @@ fn stacks(session: &mut Session, stalled: &Stalled) -> Result<Vec<(&'static str,
 }
 
 impl StateReport {
+    fn book_pair(&mut self, pair: Finding) {
+        self.pairs += usize::from(pair.outcome.is_made());
+        self.stalled_pairs += usize::from(pair.outcome.is_violation());
+        if pair.outcome != Outcome::Fine {
+            self.findings.push(pair);
+        }
+    }
+
     fn book(&mut self, stop: Finding) {
         match &stop.outcome {
             Outcome::Fine => {}
@@ -348,7 +360,7 @@ impl StateReport {
             Outcome::NotReached => self.not_reached += 1,
             Outcome::OtherState => self.other_state += 1,
         }
-        if stop.outcome.is_made() && stop.indices.len() == 1 {
+        if stop.outcome.is_made() {
             self.made += 1;
             self.times_ns.push((stop.indices[0], stop.time_ns));
         }

@@ -79,6 +79,7 @@ pub(super) struct Session {
     crowd_calls: u64,
     watchdog: Duration,
     is_first_call: fn(usize) -> bool,
+    entry_in: fn(usize) -> usize,
     clock_page: Range<u64>,
     /// The seized threads, by victim.
     victims: [Option<Tracee>; VICTIMS],
@@ -104,6 +105,7 @@ impl Session {
             crowd_calls: S::CROWD_CALLS,
             watchdog,
             is_first_call: S::is_first_call,
+            entry_in: S::entry_in,
             clock_page: clock_page(),
             victims: [const { None }; VICTIMS],
         };
@@ -149,6 +151,9 @@ impl Session {
     /// Puts `state` in place for each of these victims. Callers stand in front of their call afterwards, delivery is
     /// held; a worker stands in front of its round.
     pub(super) fn place(&mut self, victims: &[usize], state: usize) -> Result<(), Error> {
+        if self.role == Role::Caller {
+            self.entry = (self.entry_in)(state) as u64;
+        }
         for &victim in victims {
             self.memory.victims[victim].state.store(state as u64, Relaxed);
             self.do_now("prepare a state", |memory| &memory.victims[victim].prepare)?;

@@ -29,6 +29,11 @@ pub trait Subject: Sized + Send + Sync + 'static {
     /// Address of the function that is stopped in. It must not be inlined.
     fn entry() -> usize;
 
+    /// The same for one state, if another function is stopped in there: one that the victim comes to in or after its call.
+    fn entry_in(_state: usize) -> usize {
+        Self::entry()
+    }
+
     /// Messages that are counted as lost, so far, and not told to [`Books::lose`]. Asked when nobody stands.
     fn counted(&self) -> u64;
 

@@ -114,7 +114,8 @@ pub(crate) fn check_stops(row: &Value, stops: usize, least_ms: f64) {
         assert_eq!(number(stop, "calls_meanwhile"), 0, "{stop:#}");
         if is_root() {
             let kernel_ms = float(stop, "kernel_ms");
-            assert!((kernel_ms - asked_ms).abs() < 20.0, "{stop:#}");
+            // A resumed thread waits for its turn behind those that run, and other tests run beside this one.
+            assert!((asked_ms - 5.0..asked_ms + 100.0).contains(&kernel_ms), "{stop:#}");
         }
     }
 }

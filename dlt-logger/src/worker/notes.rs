@@ -67,15 +67,19 @@ impl Notes {
 }
 
 fn text(loss: &Loss) -> String {
-    let seconds = |ns: u64| ns as f64 / 1e9;
+    let (from, to) = loss.between_ns;
+    // In DLT's unit, 0.1 ms.
+    let fraction = |ns: u64| ns % 1_000_000_000 / 100_000;
     format!(
-        "{} messages lost here: overwritten {}, dropped {}, timed out {}, from {:.4} to {:.4} s",
+        "{} messages lost here: overwritten {}, dropped {}, timed out {}, from {}.{:04} to {}.{:04} s",
         loss.total(),
         loss.overwritten,
         loss.dropped,
         loss.timed_out,
-        seconds(loss.between_ns.0),
-        seconds(loss.between_ns.1)
+        from / 1_000_000_000,
+        fraction(from),
+        to / 1_000_000_000,
+        fraction(to)
     )
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use dlt_logger::hooks::LaneProbe;
+use dlt_logger::hooks::{self, LaneProbe};
 use dlt_logger::{Config, Context, Logger, OverflowMode, Sink};
 
 use super::super::memory::{Books, LOOK_WORDS, NEWCOMER, PRODUCERS, VICTIMS};
@@ -56,9 +56,11 @@ enum State {
     FirstNew,
     /// A thread's first call: it takes the lane of a thread that has ended.
     FirstRecycled,
+    /// A thread ends after its call: it gives back its lane. Stopped in that, not in the call.
+    Ends,
 }
 
-const ALL: [(State, &str); 9] = [
+const ALL: [(State, &str); 10] = [
     (State::Empty, "empty"),
     (State::Half, "half full"),
     (State::Full, "full"),
@@ -68,6 +70,7 @@ const ALL: [(State, &str); 9] = [
     (State::ModeChanged, "mode changed"),
     (State::FirstNew, "first call, new lane"),
     (State::FirstRecycled, "first call, old lane"),
+    (State::Ends, "thread ends"),
 ];
 const NAMES: [&str; ALL.len()] = {
     let mut names = [""; ALL.len()];
@@ -306,6 +309,10 @@ impl<const MODE: u8> Subject for Dlt<MODE> {
         log_call as *const () as usize
     }
 
+    fn entry_in(state: usize) -> usize {
+        if ALL[state].0 == State::Ends { hooks::thread_end() } else { Self::entry() }
+    }
+
     fn counted(&self) -> u64 {
         self.counted_before.load(Relaxed) + lost(&self.live().logger)
     }
@@ -340,7 +347,7 @@ impl<const MODE: u8> Subject for Dlt<MODE> {
         caller.producer.text = TEXT;
         match state {
             State::FirstNew => {}
-            State::FirstRecycled => {
+            State::FirstRecycled | State::Ends => {
                 // Its own thread has no use for its lane now; a lane of another ended thread is there from now on.
                 let context = self.context(NEWCOMER);
                 let _ = std::thread::spawn(move || LaneProbe::register(&context)).join();
@@ -409,7 +416,7 @@ impl<const MODE: u8> Subject for Dlt<MODE> {
     }
 
     fn is_first_call(state: usize) -> bool {
-        matches!(ALL[state].0, State::FirstNew | State::FirstRecycled)
+        matches!(ALL[state].0, State::FirstNew | State::FirstRecycled | State::Ends)
     }
 
     fn worker(&self) -> Option<u32> {

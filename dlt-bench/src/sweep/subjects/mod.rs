@@ -6,6 +6,11 @@ mod mutex;
 mod receiver;
 mod worker;
 
+/// Address of the function in which dlt-logger is called.
+pub(super) fn log_call_address() -> u64 {
+    crate::anatomy::call::log_call as *const () as u64
+}
+
 pub use dlt::{BLOCK, DROP_NEWEST, Dlt, OVERWRITE};
 pub use force_push::ForcePush;
 pub use mutex::MutexLogger;
