@@ -1,6 +1,6 @@
 //! What must pass before a change lands, in the order of how soon it can fail.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -82,11 +82,32 @@ fn steps(options: &Options) -> Vec<Step<'_>> {
     // The build that the README names.
     let release = || shell::run(cargo().args(["build", "--release", "--bin", "dlt-bench"]));
     steps.push(Step { name: "release build", run: Box::new(release) });
+    steps.push(Step { name: "anatomy of the log call", run: Box::new(anatomy) });
+    steps.push(Step { name: "sample of the stop sweep", run: Box::new(sweep) });
     if !options.ordinary {
         let kernels = || must(kernels::run(&kernels::Options::default()));
         steps.push(Step { name: "other kernels", run: Box::new(kernels) });
     }
     steps
+}
+
+/// Instructions of a log call (a u32 and a 16-byte string) at most, in the mode and state that takes most: Overwrite with
+/// a full ring. A tenth more than there are, for other compilers; a lock or a call out is more than that allows.
+const MOST_INSTRUCTIONS: &str = "225";
+
+/// The release build's log call has no locked instruction, no system call and no call out.
+fn anatomy() -> Result<()> {
+    let bounds = ["--no-locked", "--no-calls-out", "--max-instructions", MOST_INSTRUCTIONS];
+    shell::run(released()?.arg("anatomy").args(bounds))
+}
+
+/// A thread is stopped at some instructions of each way of the release build; all of them take minutes.
+fn sweep() -> Result<()> {
+    shell::run(released()?.args(["-c", "suspend-sweep", "--sample", "40"]))
+}
+
+fn released() -> Result<Command> {
+    Ok(Command::new(shell::target_folder()?.join("release/dlt-bench")))
 }
 
 /// A task that has said itself what is wrong.

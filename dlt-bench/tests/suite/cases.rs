@@ -44,6 +44,13 @@ fn the_list_names_the_cases() {
         "concurrency-scale",
         "concurrency-burst",
         "concurrency-all",
+        "suspend-basic",
+        "suspend-cascade",
+        "suspend-immediate",
+        "suspend-worker",
+        "suspend-advantage",
+        "suspend-sweep",
+        "suspend-all",
         "quick",
         "full",
     ];
