@@ -153,6 +153,7 @@ impl Image {
             }
             _ => return None,
         };
+        let target = target.map(|target| self.behind_stub(target).unwrap_or(target));
         let is_indirect = matches!(flow, Flow::IndirectCall | Flow::IndirectJump);
         Some(Callee {
             from: instruction.address(),
@@ -162,6 +163,23 @@ impl Image {
             is_indirect,
             returns: target.is_none_or(|target| self.returns_seen(target, seen)),
         })
+    }
+
+    /// Where a stub of the procedure linkage table leads: a jump through a slot, which no symbol names.
+    fn behind_stub(&self, address: u64) -> Option<u64> {
+        const LONGEST_STUB: usize = 3;
+        if self.symbols.function_at(address).is_some() {
+            return None;
+        }
+        let mut at = address;
+        for _ in 0..LONGEST_STUB {
+            let instruction = self.instruction(at).ok()?;
+            if instruction.flow() == Flow::IndirectJump {
+                return self.word(instruction.slot()?).filter(|&to| self.symbols.is_code(to));
+            }
+            at = instruction.end();
+        }
+        None
     }
 
     fn word(&self, address: u64) -> Option<u64> {
