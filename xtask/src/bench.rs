@@ -1,10 +1,7 @@
 //! Build, run, and say where everything is.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, ExitStatus};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
@@ -41,7 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let program = shell::target_folder()?.join("release/dlt-bench");
     let out = match &options.out {
         Some(out) => out.clone(),
-        None => new_run_folder()?,
+        None => shell::new_run_folder()?,
     };
     let mut command = Command::new(&program);
     command.args(arguments(options)).arg("--out").arg(&out).args(&options.more);
@@ -69,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         ));
     }
     // Ctrl-C reaches the benchmark as well, which then reports what was done; wait for that.
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false)))?;
+    shell::note_interrupts()?;
     let status = command.status().with_context(|| format!("failed to start `{}`", shell::shown(&command)))?;
     let mut files: Vec<_> =
         std::fs::read_dir(&out).into_iter().flatten().flatten().map(|file| file.path()).collect();
@@ -80,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
         say(&format!("files of this run:\n  {}", files.join("\n  ")));
     }
-    Ok(code(status).into())
+    Ok(shell::exit_code(status).into())
 }
 
 /// What dlt-bench is to do.
@@ -107,37 +104,11 @@ fn raised(command: &Command, environment: impl Iterator<Item = String>) -> Comma
     raised
 }
 
-/// The benchmark's exit code; that of a shell if a signal ended it.
-fn code(status: ExitStatus) -> u8 {
-    let code = status.code().or(status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
-}
-
-/// A folder that did not exist before.
-fn new_run_folder() -> Result<PathBuf> {
-    let now = shell::output(Command::new("date").arg("+%Y%m%d-%H%M%S"))?;
-    let runs = shell::root().join("runs");
-    std::fs::create_dir_all(&runs).with_context(|| format!("failed to make `{}`", runs.display()))?;
-    for n in 1.. {
-        let folder = runs.join(if n == 1 { now.clone() } else { format!("{now}-{n}") });
-        match std::fs::create_dir(&folder) {
-            Ok(()) => return Ok(folder),
-            // Another run began in the same second.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(error) => {
-                return Err(error).with_context(|| format!("failed to make `{}`", folder.display()));
-            }
-        }
-    }
-    unreachable!("the numbers do not end")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::{Command, ExitStatus};
+    use std::process::Command;
 
-    use super::{Options, arguments, code, raised};
+    use super::{Options, arguments, raised};
     use crate::shell::shown;
 
     fn options(profile: bool, case: &[&str]) -> Options {
@@ -161,11 +132,5 @@ mod tests {
             "sudo --preserve-env=DLT_USER_BUFFER_SIZE_3,DLT_USER_NUM_BUFFERS /build/dlt-bench --profile"
         );
         assert_eq!(shown(&raised(&command, std::iter::empty())), "sudo /build/dlt-bench --profile");
-    }
-
-    #[test]
-    fn exit_codes_are_passed_on() {
-        assert_eq!(code(ExitStatus::from_raw(3 << 8)), 3);
-        assert_eq!(code(ExitStatus::from_raw(11)), 139);
     }
 }

@@ -5,6 +5,7 @@ mod ci;
 mod ebpf;
 mod kernels;
 mod shell;
+mod sweep;
 mod test;
 mod tidy;
 
@@ -22,6 +23,8 @@ struct Cli {
 enum Task {
     /// Build dlt-bench, run cases, and collect what they write in a folder; with --profile under the kernel probe.
     Bench(bench::Options),
+    /// Stop a thread at every instruction of a log call, in builds with several code layouts.
+    Sweep(sweep::Options),
     /// Run all tests: unit, integration, wire, command line, probe (as root), model checks, ThreadSanitizer.
     Test(test::Options),
     /// Rebuild the eBPF object, or check that the committed one is current.
@@ -35,6 +38,7 @@ enum Task {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().task {
         Task::Bench(options) => bench::run(&options),
+        Task::Sweep(options) => sweep::run(&options),
         Task::Test(options) => test::run(&options),
         Task::Ebpf(options) => ebpf::run(&options),
         Task::Kernels(options) => kernels::run(&options),

@@ -1,8 +1,11 @@
 //! Running other programs, and talking.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, ensure};
 
@@ -83,8 +86,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// Runs a command and passes its standard output on, line by line, to `line` as well. True if it succeeded.
-pub(crate) fn follow(command: &mut Command, mut line: impl FnMut(&str)) -> Result<bool> {
+/// Runs a command and passes its standard output on, line by line, to `line` as well.
+pub(crate) fn follow(command: &mut Command, mut line: impl FnMut(&str)) -> Result<ExitStatus> {
     let what = shown(command);
     let mut child =
         command.stdout(Stdio::piped()).spawn().with_context(|| format!("failed to start `{what}`"))?;
@@ -94,7 +97,7 @@ pub(crate) fn follow(command: &mut Command, mut line: impl FnMut(&str)) -> Resul
         print(&text);
         line(&text);
     }
-    Ok(child.wait()?.success())
+    Ok(child.wait()?)
 }
 
 /// True if the user is root.
@@ -106,4 +109,47 @@ pub(crate) fn is_root() -> bool {
 pub(crate) fn exists(program: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|folder| folder.join(program).is_file())
+}
+
+/// From now on Ctrl-C only ends the programs that a task runs; the task sees it here.
+pub(crate) fn note_interrupts() -> Result<Arc<AtomicBool>> {
+    let noted = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::clone(&noted))?;
+    Ok(noted)
+}
+
+/// The exit code of a program; that of a shell if a signal ended it.
+pub(crate) fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or(status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// A folder for what a run writes, which did not exist before.
+pub(crate) fn new_run_folder() -> Result<PathBuf> {
+    let now = output(Command::new("date").arg("+%Y%m%d-%H%M%S"))?;
+    let runs = root().join("runs");
+    std::fs::create_dir_all(&runs).with_context(|| format!("failed to make `{}`", runs.display()))?;
+    for n in 1.. {
+        let folder = runs.join(if n == 1 { now.clone() } else { format!("{now}-{n}") });
+        match std::fs::create_dir(&folder) {
+            Ok(()) => return Ok(folder),
+            // Another run began in the same second.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("failed to make `{}`", folder.display()));
+            }
+        }
+    }
+    unreachable!("the numbers do not end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ExitStatus, ExitStatusExt, exit_code};
+
+    #[test]
+    fn exit_codes_are_passed_on() {
+        assert_eq!(exit_code(ExitStatus::from_raw(3 << 8)), 3);
+        assert_eq!(exit_code(ExitStatus::from_raw(11)), 139);
+    }
 }

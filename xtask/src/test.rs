@@ -65,7 +65,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     for Step { name, mut command } in steps(options)? {
         say(&format!("== {name}: {}", shell::shown(&command)));
         let (returned, failed) = (count.returned, count.failed);
-        let is_good = shell::follow(&mut command, |line| count.line(line))?;
+        let is_good = shell::follow(&mut command, |line| count.line(line))?.success();
         if !is_good {
             // A test program that did not compile or crashed counts no failure itself.
             count.failed += u64::from(count.failed == failed);
