@@ -1,0 +1,26 @@
+//! The sweep finds what is wrong with broken rings and nothing wrong with sound ones, and leaves nothing behind.
+//!
+//! Without the usual harness: a sweep forks, for which the process must have one thread.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "says what the usual harness says")]
+
+#[cfg(target_arch = "x86_64")]
+#[path = "broken/mod.rs"]
+mod broken;
+#[cfg(target_arch = "x86_64")]
+#[path = "sweep/faults.rs"]
+mod faults;
+#[path = "sweep/harness.rs"]
+mod harness;
+
+use std::process::ExitCode;
+
+#[cfg(target_arch = "x86_64")]
+fn main() -> ExitCode {
+    harness::run(&[faults::TESTS].concat())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn main() -> ExitCode {
+    harness::run(&[("sweep", || Err(dlt_bench::error::Error::cannot_run("the sweep is for x86-64")))])
+}
