@@ -12,10 +12,10 @@ use crate::format::{Args, Level};
 use crate::lane::Lane;
 use crate::outcome::Outcome;
 use crate::primitives::AtomicU64;
+use crate::ring::Ring;
 use crate::ring::record::{Header, MAX_PAYLOAD_BYTES, words_for};
-use crate::ring::{Reservation, Ring};
 use crate::sys::{clock::monotonic_ns, futex};
-use crate::thread::{self, Slot};
+use crate::thread::{self, Slot, ThreadBlock};
 
 const OVERWRITE: u8 = OverflowMode::Overwrite as u8;
 const DROP_NEWEST: u8 = OverflowMode::DropNewest as u8;
@@ -46,10 +46,17 @@ impl<A: Args> Message<'_, A> {
 }
 
 /// Logs one message through `slot`.
+///
+/// What is off the way gets no reference to the message: else the arguments would have to lie in memory, and their sizes
+/// would not fold to constants.
 #[inline(always)]
 pub(crate) fn log<A: Args>(core: &Arc<Core>, message: &Message<'_, A>, slot: Slot) -> Outcome {
-    let Some((block, lane)) = thread::lane(core.id, slot) else {
-        return log_first(core, message, slot);
+    let (block, lane) = match thread::lane(core.id, slot) {
+        Some(known) => known,
+        None => match first_use(core, slot) {
+            Some(made) => made,
+            None => return Outcome::NoLane,
+        },
     };
     block.gate.enter();
     let outcome = log_in(core, lane, message);
@@ -60,15 +67,12 @@ pub(crate) fn log<A: Args>(core: &Arc<Core>, message: &Message<'_, A>, slot: Slo
 /// A thread's first call for a buffer.
 #[cold]
 #[inline(never)]
-fn log_first<A: Args>(core: &Arc<Core>, message: &Message<'_, A>, slot: Slot) -> Outcome {
-    let Some((block, lane)) = thread::lane_or_register(core, slot, false) else {
+fn first_use(core: &Arc<Core>, slot: Slot) -> Option<(&'static ThreadBlock, &'static Lane)> {
+    let found = thread::lane_or_register(core, slot, false);
+    if found.is_none() {
         core.buffers[thread::buffer_for(core, slot)].no_lane.fetch_add(1, Relaxed);
-        return Outcome::NoLane;
-    };
-    block.gate.enter();
-    let outcome = log_in(core, lane, message);
-    block.gate.leave();
-    outcome
+    }
+    found
 }
 
 #[inline(always)]
@@ -77,54 +81,48 @@ fn log_in<A: Args>(core: &Core, lane: &Lane, message: &Message<'_, A>) -> Outcom
     let size = message.args.size();
     let mode = core.mode();
     let ring = lane.ring();
-    let known_room =
-        if size <= MAX_PAYLOAD_BYTES && mode != CLOSED { ring.reserve(size as u64).ok() } else { None };
-    let reservation = match known_room {
-        Some(reservation) => reservation,
-        None if mode == OVERWRITE && is_possible(&ring, size) => ring.reserve_overwriting(size as u64),
-        None => match make_room(core, lane, mode, size) {
-            Ok(reservation) => reservation,
-            Err(outcome) => return outcome,
-        },
-    };
-    ring.publish(reservation, message.header(size, ticks), message.args);
+    if size > MAX_PAYLOAD_BYTES || mode == CLOSED || !ring.has_room(size as u64) {
+        let outcome = make_room(core, lane, mode, size);
+        if outcome != Outcome::Accepted {
+            return outcome;
+        }
+    }
+    ring.publish(size as u64, message.header(size, ticks), message.args);
     Outcome::Accepted
 }
 
-#[inline(always)]
 fn is_possible(ring: &Ring<'_>, size: usize) -> bool {
     size <= MAX_PAYLOAD_BYTES && words_for(size as u64) <= ring.words.capacity()
 }
 
-/// There is no room as far as the producer knows, or the message is too large, or the logger is closed.
-#[cold]
+/// There is no room as far as the producer knows, or the message is too large, or the logger is closed. `Accepted`:
+/// now there is room.
 #[inline(never)]
-fn make_room(core: &Core, lane: &Lane, mut mode: u8, size: usize) -> Result<Reservation, Outcome> {
+fn make_room(core: &Core, lane: &Lane, mut mode: u8, size: usize) -> Outcome {
     let ring = &lane.ring();
     let private = &ring.control.private;
     if !is_possible(ring, size) && mode != CLOSED {
-        return Err(count(&private.dropped_too_large, Outcome::TooLarge));
+        return count(&private.dropped_too_large, Outcome::TooLarge);
     }
+    let bytes = size as u64;
     let mut deadline_ns = None;
     loop {
         match mode {
-            OVERWRITE => return Ok(ring.reserve_overwriting(size as u64)),
-            CLOSED => return Err(count(&private.closed, Outcome::Closed)),
-            DROP_NEWEST => {
-                let room = ring.reserve_fresh(size as u64);
-                return room.map_err(|_| count(&private.dropped_full, Outcome::Full));
+            OVERWRITE => {
+                ring.make_room_overwriting(bytes);
+                return Outcome::Accepted;
             }
+            CLOSED => return count(&private.closed, Outcome::Closed),
+            _ if ring.has_room_fresh(bytes) => return Outcome::Accepted,
+            DROP_NEWEST => return count(&private.dropped_full, Outcome::Full),
             _ => {
-                if let Ok(reservation) = ring.reserve_fresh(size as u64) {
-                    return Ok(reservation);
-                }
                 let now = monotonic_ns();
                 let deadline = *deadline_ns.get_or_insert(now + core.config.timeout.as_nanos() as u64);
                 if now >= deadline {
-                    return Err(count(&private.timed_out, Outcome::TimedOut));
+                    return count(&private.timed_out, Outcome::TimedOut);
                 }
-                if let Some(reservation) = wait_for_room(core, lane, mode, size, deadline) {
-                    return Ok(reservation);
+                if has_room_after_wait(core, lane, mode, bytes, deadline) {
+                    return Outcome::Accepted;
                 }
             }
         }
@@ -133,25 +131,25 @@ fn make_room(core: &Core, lane: &Lane, mut mode: u8, size: usize) -> Result<Rese
     }
 }
 
-/// Looks for a while, then sleeps until the worker wakes it, a change of mode, a signal or the deadline. `None`: look
+/// Looks for a while, then sleeps until the worker wakes it, a change of mode, a signal or the deadline. False: look
 /// again at everything.
-fn wait_for_room(core: &Core, lane: &Lane, mode: u8, size: usize, deadline_ns: u64) -> Option<Reservation> {
+fn has_room_after_wait(core: &Core, lane: &Lane, mode: u8, bytes: u64, deadline_ns: u64) -> bool {
     let ring = lane.ring();
     for _ in 0..LOOKS_BEFORE_SLEEP {
         std::hint::spin_loop();
-        if let Ok(reservation) = ring.reserve_fresh(size as u64) {
-            return Some(reservation);
+        if ring.has_room_fresh(bytes) {
+            return true;
         }
     }
     let waiter = &ring.control.waiter;
     waiter.announce();
-    let room = ring.reserve_fresh(size as u64).ok();
-    if room.is_none() && core.mode() == mode {
+    let has_room = ring.has_room_fresh(bytes);
+    if !has_room && core.mode() == mode {
         core.workers[lane.worker()].wake();
         futex::wait_until(waiter.word(), crate::ring::park::Waiter::EXPECTED, deadline_ns);
     }
     waiter.withdraw();
-    room
+    has_room
 }
 
 /// Only the lane's owner writes its counters, so this is no read-modify-write.

@@ -66,8 +66,8 @@ impl LaneProbe {
             words: ring.words.capacity(),
             next_word: tail & (ring.words.capacity() - 1),
             waiting_words: tail - taken,
-            kept_words: tail - private.floor.load(Relaxed),
-            kept_records: accepted - private.floor_record.load(Relaxed),
+            kept_words: tail + ring.words.capacity() - private.room_end.load(Relaxed),
+            kept_records: accepted + ring.capacity - private.record_end.load(Relaxed),
             unsettled: accepted - consumer.settled.load(Relaxed),
         }
     }
@@ -75,7 +75,7 @@ impl LaneProbe {
     /// Has the producer look how far the worker is. Only its own thread may.
     pub fn refresh(&self) {
         // A reservation that is dropped changes nothing.
-        let _ = self.lane.ring().reserve_fresh(0);
+        self.lane.ring().has_room_fresh(0);
     }
 }
 

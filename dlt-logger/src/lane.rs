@@ -62,8 +62,8 @@ impl Lane {
         let memory = mapping::map(mapped_bytes, prefault)?.cast::<Self>();
         let next = AtomicPtr::new(std::ptr::null_mut());
         let shape = Shape { mask: words as u64 - 1, capacity: capacity as u64, mapped_bytes, worker, next };
-        let lane =
-            Self { control: Control::default(), shape: Padded(shape), owner: Padded(AtomicU32::new(OWNED)) };
+        let control = Control::starting_at((0, 0), words as u64, capacity as u64);
+        let lane = Self { control, shape: Padded(shape), owner: Padded(AtomicU32::new(OWNED)) };
         lane.control.consumer.closed_at.store(u64::MAX, Relaxed);
         // SAFETY: the mapping is page aligned, larger than a `Lane`, writable and known to nobody else. It lives until
         // `unmap`, whose caller vouches that nobody uses the lane any more.

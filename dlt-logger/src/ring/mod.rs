@@ -25,7 +25,6 @@ mod tests;
 use crate::primitives::{AtomicU64, Ordering::Relaxed, Padded};
 
 pub(crate) use consumer::{Copied, Cursor, Record, Records, SLACK_WORDS};
-pub(crate) use producer::Reservation;
 
 /// The words of a ring; their number is a power of two.
 #[derive(Debug, Clone, Copy)]
@@ -94,10 +93,11 @@ pub(crate) struct ProducerLine {
 /// Written and read by the producer; statistics read the counters.
 #[derive(Debug, Default)]
 pub(crate) struct PrivateLine {
-    /// Start of the oldest record whose words the producer may not reuse yet, as far as it knows.
-    pub(crate) floor: AtomicU64,
-    /// Number of the record at `floor`.
-    pub(crate) floor_record: AtomicU64,
+    /// Position up to which the producer may write: the start of the oldest record whose words it may not reuse yet, as
+    /// far as it knows (the *floor*), and the ring's capacity in words.
+    pub(crate) room_end: AtomicU64,
+    /// Record number up to which it may write: that of the record at the floor, and the capacity in messages.
+    pub(crate) record_end: AtomicU64,
     /// DropNewest: messages refused because the lane was full.
     pub(crate) dropped_full: AtomicU64,
     /// Messages refused because they are larger than the lane or than DLT allows.
@@ -127,6 +127,23 @@ pub(crate) struct Control {
     pub(crate) private: Padded<PrivateLine>,
     pub(crate) consumer: Padded<ConsumerLine>,
     pub(crate) waiter: Padded<park::Waiter>,
+}
+
+impl Control {
+    /// Of an empty ring that begins at `position` with record `number`, with room for these many words and messages.
+    pub(crate) fn starting_at((position, number): (u64, u64), words: u64, capacity: u64) -> Self {
+        let control = Self::default();
+        let (producer, private, consumer) = (&control.producer, &control.private, &control.consumer);
+        for index in [&producer.tail, &producer.oldest, &consumer.head] {
+            index.store(position, Relaxed);
+        }
+        for count in [&producer.accepted, &consumer.settled] {
+            count.store(number, Relaxed);
+        }
+        private.room_end.store(position + words, Relaxed);
+        private.record_end.store(number + capacity, Relaxed);
+        control
+    }
 }
 
 /// One lane's ring.

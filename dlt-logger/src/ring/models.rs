@@ -37,7 +37,7 @@ impl Owned {
     fn new(words: usize, capacity: u64) -> Self {
         let shadows = (0..words / 2).map(|_| UnsafeCell::new(())).collect();
         Self {
-            control: Control::default(),
+            control: Control::starting_at((0, 0), words as u64, capacity),
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
             capacity,
             shadows,
@@ -65,16 +65,20 @@ fn header(number: u64) -> Header {
 }
 
 fn log_overwriting(ring: &Ring<'_>, number: u64) {
-    let reservation = ring.reserve(0).unwrap_or_else(|_| ring.reserve_overwriting(0));
-    ring.publish(reservation, header(number), &());
+    if !ring.has_room(0) {
+        ring.make_room_overwriting(0);
+    }
+    ring.publish(0, header(number), &());
 }
 
 /// True if there was room.
 fn log_if_room(owned: &Owned, number: u64) -> bool {
     let ring = owned.ring();
-    let Ok(reservation) = ring.reserve(0).or_else(|_| ring.reserve_fresh(0)) else { return false };
+    if !ring.has_room(0) && !ring.has_room_fresh(0) {
+        return false;
+    }
     owned.shadow(number).with_mut(|_| ());
-    ring.publish(reservation, header(number), &());
+    ring.publish(0, header(number), &());
     true
 }
 
@@ -201,7 +205,7 @@ fn no_lost_wakeup_of_a_producer() {
     };
     let ring = owned.ring();
     ring.control.waiter.announce();
-    let sleeps = ring.reserve_fresh(0).is_err();
+    let sleeps = !ring.has_room_fresh(0);
     let wakes = worker.join().unwrap();
     assert!(!sleeps || wakes, "the producer sleeps and nobody wakes it");
 }

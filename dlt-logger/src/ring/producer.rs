@@ -12,32 +12,22 @@ use super::{
     record::{HEADER_WORDS, Header, record_number, record_words, words_for},
 };
 
-/// The ring has no room for the record as things stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Full;
-
-/// Room for one record, at `tail`. Dropping it without [`Ring::publish`] leaves the ring as it was.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Reservation {
-    tail: u64,
-    words: u64,
-}
-
 impl Ring<'_> {
-    /// Room for a payload of `bytes`, if it is there as far as the producer knows: no look at the worker's line.
+    /// There is room for a payload of `bytes` as far as the producer knows: no look at the worker's line.
+    ///
+    /// In every mode a record is written only in front of `room_end` = `floor + capacity`: the ring's one invariant.
     #[inline(always)]
-    pub(crate) fn reserve(&self, bytes: u64) -> Result<Reservation, Full> {
-        let tail = self.control.producer.tail.load(Relaxed);
-        let words = words_for(bytes);
-        if self.fits(tail, words) { Ok(Reservation { tail, words }) } else { Err(Full) }
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        let (producer, private) = (&self.control.producer, &self.control.private);
+        producer.tail.load(Relaxed) + words_for(bytes) <= private.room_end.load(Relaxed)
+            && producer.accepted.load(Relaxed) < private.record_end.load(Relaxed)
     }
 
-    /// The same after a look at how far the worker is (DropNewest, BlockWithTimeout).
-    pub(crate) fn reserve_fresh(&self, bytes: u64) -> Result<Reservation, Full> {
+    /// The same after a look at how far the worker is.
+    pub(crate) fn has_room_fresh(&self, bytes: u64) -> bool {
         let private = &self.control.private;
         let head = self.control.consumer.head.load(ord(Site::ReadHead, Acquire));
-        if head > private.floor.load(Relaxed) {
+        if head + self.words.capacity() > private.room_end.load(Relaxed) {
             let tail = self.control.producer.tail.load(Relaxed);
             let accepted = self.control.producer.accepted.load(Relaxed);
             // The record at `head` was not consumed, so its words are what this producer wrote.
@@ -46,52 +36,53 @@ impl Ring<'_> {
             } else {
                 record_number(self.words.at(head).load(Relaxed), accepted)
             };
-            private.floor.store(head, Relaxed);
-            private.floor_record.store(record, Relaxed);
+            private.room_end.store(head + self.words.capacity(), Relaxed);
+            private.record_end.store(record + self.capacity, Relaxed);
         }
-        self.reserve(bytes)
+        self.has_room(bytes)
     }
 
-    /// Room for a payload of `bytes` by giving up the oldest records (Overwrite). The record must fit an empty ring.
-    pub(crate) fn reserve_overwriting(&self, bytes: u64) -> Reservation {
+    /// Makes room for a payload of `bytes` (Overwrite): what the worker has copied is free, and if that is not enough
+    /// the oldest records are given up. The record must fit an empty ring.
+    pub(crate) fn make_room_overwriting(&self, bytes: u64) {
         let (private, producer) = (&self.control.private, &self.control.producer);
-        let tail = producer.tail.load(Relaxed);
         let words = words_for(bytes);
         debug_assert!(words <= self.words.capacity());
-        while !self.fits(tail, words) {
-            // Everything from `floor` on is as this producer wrote it: see `fits`.
-            let floor = private.floor.load(Relaxed);
-            private.floor.store(floor + record_words(self.words.at(floor).load(Relaxed)), Relaxed);
-            private.floor_record.store(private.floor_record.load(Relaxed) + 1, Relaxed);
+        if self.has_room_fresh(bytes) {
+            // No worker reads in front of `head`, so `oldest` need not tell it.
+            return;
         }
-        producer.oldest.store(private.floor.load(Relaxed), Relaxed);
+        let room_needed = producer.tail.load(Relaxed) + words;
+        let records_needed = producer.accepted.load(Relaxed) + 1;
+        let mut room_end = private.room_end.load(Relaxed);
+        let mut record_end = private.record_end.load(Relaxed);
+        while room_end < room_needed || record_end < records_needed {
+            // Everything from the floor on is as this producer wrote it: see `has_room`.
+            let floor = room_end - self.words.capacity();
+            room_end += record_words(self.words.at(floor).load(Relaxed));
+            record_end += 1;
+        }
+        private.room_end.store(room_end, Relaxed);
+        private.record_end.store(record_end, Relaxed);
+        producer.oldest.store(room_end - self.words.capacity(), Relaxed);
         // The words are reused after `oldest` is seen: a worker that reads one of them sees `oldest` moved as well.
         fence_at(Site::OverwriteFence, Release);
-        Reservation { tail, words }
     }
 
-    /// In every mode a record is written only behind `floor + capacity`: the ring's one invariant.
+    /// Writes a record with a payload of `bytes`, for which there is room, and publishes it.
     #[inline(always)]
-    fn fits(&self, tail: u64, words: u64) -> bool {
-        let private = &self.control.private;
-        tail + words - private.floor.load(Relaxed) <= self.words.capacity()
-            && self.control.producer.accepted.load(Relaxed) - private.floor_record.load(Relaxed)
-                < self.capacity
-    }
-
-    /// Writes the record into its reservation and publishes it.
-    #[expect(clippy::needless_pass_by_value, reason = "a reservation is used once")]
-    #[inline(always)]
-    pub(crate) fn publish(&self, at: Reservation, header: Header, args: &impl Args) {
+    pub(crate) fn publish(&self, bytes: u64, header: Header, args: &impl Args) {
         let producer = &self.control.producer;
+        let tail = producer.tail.load(Relaxed);
+        let end = tail + words_for(bytes);
         let number = producer.accepted.load(Relaxed);
-        self.words.at(at.tail).store(header.word0(number), Relaxed);
-        self.words.at(at.tail + 1).store(header.word1(), Relaxed);
-        let mut writer = WordWriter { words: self.words, position: at.tail + HEADER_WORDS, held: 0, bits: 0 };
+        self.words.at(tail).store(header.word0(number), Relaxed);
+        self.words.at(tail + 1).store(header.word1(), Relaxed);
+        let mut writer = WordWriter { words: self.words, position: tail + HEADER_WORDS, held: 0, bits: 0 };
         args.encode(&mut writer);
         writer.finish();
-        debug_assert_eq!(writer.position, at.tail + at.words, "payload differs from its announced size");
-        producer.tail.store(at.tail + at.words, ord(Site::PublishTail, Release));
+        debug_assert_eq!(writer.position, end, "payload differs from its announced size");
+        producer.tail.store(end, ord(Site::PublishTail, Release));
         producer.accepted.store(number + 1, ord(Site::PublishAccepted, Release));
     }
 }

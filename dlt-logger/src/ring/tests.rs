@@ -40,19 +40,11 @@ struct Bench {
 impl Bench {
     /// A ring that begins at this position and record number, as if it had been used for long.
     fn new(words: usize, capacity: u64, position: u64, number: u64) -> Self {
-        let bench = Self {
-            control: Control::default(),
+        Self {
+            control: Control::starting_at((position, number), words as u64, capacity),
             words: (0..words).map(|_| AtomicU64::new(0)).collect(),
             capacity,
-        };
-        let c = &bench.control;
-        for index in [&c.producer.tail, &c.producer.oldest, &c.private.floor, &c.consumer.head] {
-            index.store(position, Relaxed);
         }
-        for count in [&c.producer.accepted, &c.private.floor_record, &c.consumer.settled] {
-            count.store(number, Relaxed);
-        }
-        bench
     }
 
     fn ring(&self) -> Ring<'_> {
@@ -68,14 +60,12 @@ impl Bench {
         if words_for(size) > ring.words.capacity() {
             return false;
         }
-        let reservation = match (ring.reserve(size), mode) {
-            (Ok(room), _) => room,
-            (Err(_), Mode::Overwrite) => ring.reserve_overwriting(size),
-            (Err(_), Mode::Refuse) => match ring.reserve_fresh(size) {
-                Ok(room) => room,
-                Err(_) => return false,
-            },
-        };
+        match mode {
+            _ if ring.has_room(size) => {}
+            Mode::Overwrite => ring.make_room_overwriting(size),
+            Mode::Refuse if ring.has_room_fresh(size) => {}
+            Mode::Refuse => return false,
+        }
         let header = Header {
             payload_bytes: size as u16,
             level: Level::Info as u8,
@@ -83,7 +73,7 @@ impl Bench {
             arguments: 2,
             ticks: tag,
         };
-        ring.publish(reservation, header, &args);
+        ring.publish(size, header, &args);
         true
     }
 }

@@ -135,7 +135,7 @@ impl LaneState {
         let accepted = control.producer.accepted.load(Relaxed);
         let left = accepted.saturating_sub(self.cursor.next_record);
         // Of those, what the producer had given up already was overwritten, not left behind.
-        let floor = control.private.floor_record.load(Relaxed);
+        let floor = control.private.record_end.load(Relaxed) - self.lane.ring().capacity;
         let overwritten = floor.saturating_sub(self.cursor.next_record).min(left);
         add(&buffer.counters.overwritten, overwritten);
         add(&buffer.counters.lost_at_close, left - overwritten);
