@@ -21,6 +21,8 @@
 pub mod records;
 
 #[cfg(feature = "user")]
+mod attach;
+#[cfg(feature = "user")]
 pub mod canary;
 #[cfg(feature = "user")]
 mod error;

@@ -1,15 +1,13 @@
 //! Loading, attaching, watching, reading.
 
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::linux::fs::MetadataExt;
 use std::sync::{Mutex, PoisonError};
 
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
-use aya::programs::perf_event::{PerfEventConfig, PerfEventScope, SamplePolicy, SoftwareEvent};
-use aya::programs::{BtfTracePoint, PerfEvent, Program, ProgramError, RawTracePoint};
 use aya::{Btf, Ebpf, EbpfLoader};
 
+use crate::attach::{self, Link, PROGRAMS, SAMPLER, os_error};
 use crate::error::{CannotRun, Error};
 use crate::facts::Facts;
 use crate::records::{Config, MAX_SLOTS, Role, Slot, StackKind, Thread, VERSION, ledger};
@@ -107,18 +105,12 @@ pub struct Edge {
     pub involuntary: u64,
 }
 
-const PROGRAMS: [(&str, &str); 4] = [
-    ("on_switch", "sched_switch"),
-    ("on_exit", "sys_exit"),
-    ("on_enter", "sys_enter"),
-    ("on_fault", "page_fault_user"),
-];
-const SAMPLER: &str = "on_sample";
-
 /// The loaded and attached programs. Dropping it detaches them.
 #[derive(Debug)]
 pub struct Probe {
     ebpf: Mutex<Ebpf>,
+    /// Hold the programs on their tracepoints.
+    links: Mutex<Vec<Link>>,
     threads: OwnedFd,
     slots: SlotTable,
     has_page_faults: bool,
@@ -172,21 +164,11 @@ impl Probe {
             .map_err(|source| Error::Io { action: "map the in-call words", source })?;
         let statistics =
             options.statistics.then(|| aya::sys::enable_stats(aya::sys::Stats::RunTime).ok()).flatten();
-        let mut has_page_faults = true;
-        for (program, tracepoint) in PROGRAMS {
-            let attached = attach(&mut ebpf, program, tracepoint, &btf);
-            if program == "on_fault" && attached.is_err() {
-                // arm64 has no such tracepoint.
-                has_page_faults = false;
-            } else {
-                attached?;
-            }
-        }
-        if options.sample_hz > 0 {
-            attach_sampler(&mut ebpf, options.sample_hz)?;
-        }
+        attach::load(&mut ebpf, &btf, options.sample_hz)?;
+        let (links, has_page_faults) = attach::attach(&mut ebpf, options.sample_hz)?;
         Ok(Self {
             ebpf: Mutex::new(ebpf),
+            links: Mutex::new(links),
             threads,
             slots: SlotTable::mapped(slots),
             has_page_faults,
@@ -256,6 +238,24 @@ impl Probe {
                 return Ok(Edge { thread, voluntary, involuntary });
             }
         }
+    }
+
+    /// Takes the programs off their tracepoints; maps and in-call words stay. What happens meanwhile is not counted, so that
+    /// records are of no use from then on: this is for measuring what the probe costs.
+    pub fn detach(&self) {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Puts them back.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn attach(&self) -> Result<(), Error> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        if links.is_empty() {
+            *links = attach::attach(&mut self.ebpf(), self.options.sample_hz)?.0;
+        }
+        Ok(())
     }
 
     /// What was lost so far.
@@ -360,41 +360,6 @@ fn configure(facts: &Facts, tgid: u32, options: Options) -> Result<Config, Error
     Ok(config)
 }
 
-fn attach(ebpf: &mut Ebpf, name: &'static str, tracepoint: &str, btf: &Btf) -> Result<(), Error> {
-    let refused = |action: &'static str| move |error: ProgramError| program_error(action, name, error);
-    match ebpf.program_mut(name).ok_or(Error::Missing(name))? {
-        Program::BtfTracePoint(program) => {
-            let program: &mut BtfTracePoint = program;
-            program.load(tracepoint, btf).map_err(refused("load"))?;
-            program.attach().map_err(refused("attach"))?;
-        }
-        Program::RawTracePoint(program) => {
-            let program: &mut RawTracePoint = program;
-            program.load().map_err(refused("load"))?;
-            program.attach(tracepoint).map_err(refused("attach"))?;
-        }
-        _ => return Err(Error::Missing(name)),
-    }
-    Ok(())
-}
-
-fn attach_sampler(ebpf: &mut Ebpf, hz: u32) -> Result<(), Error> {
-    let refused = |action: &'static str| move |error: ProgramError| program_error(action, SAMPLER, error);
-    let program = ebpf.program_mut(SAMPLER).ok_or(Error::Missing(SAMPLER))?;
-    let program: &mut PerfEvent = program.try_into().map_err(refused("use"))?;
-    program.load().map_err(refused("load"))?;
-    let processors = aya::util::online_cpus()
-        .map_err(|(_, source)| Error::Io { action: "count the processors", source })?;
-    for cpu in processors {
-        let clock = PerfEventConfig::Software(SoftwareEvent::CpuClock);
-        let scope = PerfEventScope::AllProcessesOneCpu { cpu };
-        program
-            .attach(clock, scope, SamplePolicy::Frequency(u64::from(hz)), false)
-            .map_err(refused("attach"))?;
-    }
-    Ok(())
-}
-
 fn map_fd(ebpf: &Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
     let fd: BorrowedFd<'_> = match ebpf.map(name).ok_or(Error::Missing(name))? {
         Map::HashMap(data) | Map::Array(data) => data.fd().as_fd(),
@@ -407,30 +372,11 @@ fn map_error(map: &'static str, error: aya::maps::MapError) -> Error {
     Error::Map { map, source: Box::new(error) }
 }
 
-fn program_error(action: &'static str, program: &'static str, error: ProgramError) -> Error {
-    match os_error(&error).and_then(|os| privileges::explain(&format!("{action} program `{program}`"), os)) {
-        Some(reason) => Error::CannotRun(reason),
-        None => Error::Program { action, program, source: Box::new(error) },
-    }
-}
-
 fn explained(action: &str, error: aya::EbpfError) -> Error {
     match os_error(&error).and_then(|os| privileges::explain(action, os)) {
         Some(reason) => Error::CannotRun(reason),
         None => Error::Load(error),
     }
-}
-
-/// The system's error at the end of a chain of causes.
-fn os_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a io::Error> {
-    let mut at = Some(error);
-    while let Some(error) = at {
-        if let Some(os) = error.downcast_ref::<io::Error>() {
-            return Some(os);
-        }
-        at = error.source();
-    }
-    None
 }
 
 fn recursion_misses(ebpf: &Ebpf) -> Option<u64> {

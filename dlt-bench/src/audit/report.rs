@@ -142,14 +142,15 @@ fn overhead_text(account: &Account) -> String {
     for ratio in &overhead.ratios {
         let _ = writeln!(
             text,
-            "cost      batch {}: {:.3} of the rate without the probe, {:.3} to {:.3} in single pairs ({:.0} / {:.0} \
-             messages/s; medians in alternation)",
+            "cost      batch {}: {:.3} of the rate without the probe, quartiles {:.3} and {:.3} ({:.0} / {:.0} messages/s; \
+             medians of {} pairs in alternation)",
             ratio.batch_size_msgs,
             ratio.ratio,
-            ratio.ratio_range[0],
-            ratio.ratio_range[1],
+            ratio.ratio_quartiles[0],
+            ratio.ratio_quartiles[1],
             ratio.with_msgs_per_s,
-            ratio.without_msgs_per_s
+            ratio.without_msgs_per_s,
+            ratio.pairs
         );
     }
     let programs =

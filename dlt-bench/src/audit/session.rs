@@ -18,7 +18,7 @@ use crate::stacks::Gathered;
 use crate::watch::Watcher;
 
 /// Samples per second and processor.
-const SAMPLE_HZ: u32 = 499;
+const SAMPLE_HZ: u32 = 199;
 /// Between two looks into the ring buffer: it holds several seconds of samples.
 const DRAIN: Duration = Duration::from_millis(100);
 /// After a window opens, before the canary sings in it.

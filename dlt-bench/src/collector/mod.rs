@@ -82,10 +82,15 @@ impl Collector {
         self.shared.tids.iter().map(tid).collect()
     }
 
+    /// Messages received so far, notes not included.
+    pub fn received(&self) -> u64 {
+        self.shared.received.load(Relaxed)
+    }
+
     /// Waits until this many messages were received. False if they were not in time.
     pub fn wait_for(&self, messages: u64, timeout: Duration) -> bool {
         let deadline = monotonic_ns() + timeout.as_nanos() as u64;
-        while self.shared.received.load(Relaxed) < messages {
+        while self.received() < messages {
             if monotonic_ns() >= deadline {
                 return false;
             }
