@@ -93,7 +93,7 @@ fn steps(options: &Options) -> Vec<Step<'_>> {
 
 /// Instructions of a log call (a u32 and a 16-byte string) at most, in the mode and state that takes most: Overwrite with
 /// a full ring. A tenth more than there are, for other compilers; a lock or a call out is more than that allows.
-const MOST_INSTRUCTIONS: &str = "225";
+const MOST_INSTRUCTIONS: &str = "295";
 
 /// The release build's log call has no locked instruction, no system call and no call out.
 fn anatomy() -> Result<()> {
