@@ -12,6 +12,9 @@ use crate::state::{PENDING, SCRATCH, STACKS, config, current_ids, in_call, lose}
 /// Least time between two stacks of one thread where the rule below does not ask for each: a thread that yields all the
 /// time is sampled, and what was left out is counted.
 const INTERVAL_NS: u64 = 1_000_000;
+/// The same for threads that are not judged. A worker and a receiver sleep thousands of times a second, and a stack costs
+/// more than all else that is done for a switch.
+const COMPANION_INTERVAL_NS: u64 = 10_000_000;
 
 /// Index in the scratch map: the sampling program may interrupt the others.
 const OF_SWITCH: u32 = 0;
@@ -70,7 +73,9 @@ fn send(record: *mut StackRecord) {
 pub fn keep(ctx: &impl EbpfContext, tid: u32, thread: &mut Thread, kind: StackKind, now: u64) {
     // How long a wait takes shows at its end only, and a producer's long wait may follow a short one: each is looked at.
     let is_judged = thread.role == Role::Producer as u64 && !matches!(kind, StackKind::Yielded);
-    if !is_judged && now.saturating_sub(thread.stack_ns) < INTERVAL_NS {
+    let is_companion = thread.role == Role::Worker as u64 || thread.role == Role::Collector as u64;
+    let interval_ns = if is_companion { COMPANION_INTERVAL_NS } else { INTERVAL_NS };
+    if !is_judged && now.saturating_sub(thread.stack_ns) < interval_ns {
         return;
     }
     let Some(scratch) = SCRATCH.get_ptr_mut(OF_SWITCH) else { return };
