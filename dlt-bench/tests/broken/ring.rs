@@ -111,7 +111,7 @@ impl Lane {
         write_last(&slot[3], message[3]);
         if FAULT == SHARED {
             while self.published.load(Acquire) != at {
-                std::hint::spin_loop();
+                std::thread::yield_now();
             }
         }
         if !is_early {

@@ -20,8 +20,12 @@ pub(crate) const TESTS: &[Test] = &[
     ("faults::registration_under_a_lock", registration_under_a_lock),
 ];
 
-/// Those who wait wait for ever: longer only makes the test longer. Far above what this takes on a busy machine.
-const WATCHDOG: Duration = Duration::from_millis(150);
+/// Where nobody has to wait.
+const WATCHDOG: Duration = Duration::from_secs(1);
+/// Those who wait wait for ever: longer only makes the test longer. Those who go on take 1 ms.
+const SHORT_WATCHDOG: Duration = Duration::from_millis(60);
+/// On a busy machine they may take longer, then and now, but not again and again at the same stop.
+const TRIES: usize = 4;
 
 fn sweep<const FAULT: u8>(watchdog: Duration) -> Result<SubjectReport, Error> {
     let options = Options { watchdog, ..Options::default() };
@@ -44,7 +48,7 @@ fn found_at(state: &StateReport) -> BTreeSet<usize> {
 }
 
 fn a_sound_ring_is_clean() -> Result<(), Error> {
-    for state in &sweep::<SOUND>(Duration::from_secs(1))?.states {
+    for state in &sweep::<SOUND>(WATCHDOG)?.states {
         assert_eq!(state.findings.len(), 0, "{}: {:?}", state.state, state.findings);
         assert!(state.made > 10, "{}: {}", state.state, state.made);
     }
@@ -82,24 +86,38 @@ impl<'a> Way<'a> {
         self.position(last, |instruction| instruction.address() == stores[0])
     }
 
-    /// The victim is found at these stops and no others, always with this outcome.
-    fn is_found(&self, stops: RangeInclusive<usize>, is_outcome: impl Fn(&Outcome) -> bool) {
+    /// At every finding this thread was in the function with this name.
+    fn stacks_have(&self, who: &str, function: &str) -> bool {
+        self.state.findings.iter().all(|finding| {
+            let stack = finding.stacks.iter().find(|(thread, _)| *thread == who);
+            let mut addresses = stack.into_iter().flat_map(|(_, addresses)| addresses);
+            addresses.any(|&address| self.image.symbols().label(address).contains(function))
+        })
+    }
+
+    /// At all these stops something was found. False: elsewhere as well, or something else.
+    fn is_found(&self, stops: RangeInclusive<usize>, is_outcome: impl Fn(&Outcome) -> bool) -> bool {
         let Self { state, .. } = self;
-        assert_eq!(found_at(state), stops.collect(), "{}: {:?}", state.state, state.findings);
-        let other = state.findings.iter().find(|finding| !is_outcome(&finding.outcome));
-        assert!(other.is_none(), "{}: {other:?}", state.state);
+        let (found, expected) = (found_at(state), stops.collect());
+        assert!(found.is_superset(&expected), "{}: not {expected:?}: {:?}", state.state, state.findings);
+        let is_exact = found == expected && state.findings.iter().all(|finding| is_outcome(&finding.outcome));
+        if !is_exact {
+            eprintln!("{}: not {expected:?}: {:?}", state.state, state.findings);
+        }
+        is_exact
     }
 }
 
-/// Somebody has the function with this name on its stack, at every finding.
-fn stack_has(state: &StateReport, who: &str, function: &str) -> Result<(), Error> {
-    let image = Image::of_this_process()?;
-    for finding in &state.findings {
-        let (_, stack) = finding.stacks.iter().find(|(thread, _)| *thread == who).unwrap();
-        let labels: Vec<_> = stack.iter().map(|&address| image.symbols().label(address)).collect();
-        assert!(labels.iter().any(|label| label.contains(function)), "{who}: {labels:?}");
+/// Sweeps until exactly what is expected was found.
+fn expect_found<const FAULT: u8>(
+    is_found: impl Fn(&[StateReport]) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    for _ in 0..TRIES {
+        if is_found(&sweep::<FAULT>(SHORT_WATCHDOG)?.states)? {
+            return Ok(());
+        }
     }
-    Ok(())
+    panic!("other things than expected were found {TRIES} times");
 }
 
 fn a_message_that_can_be_taken_too_early() -> Result<(), Error> {
@@ -127,48 +145,47 @@ fn a_message_that_can_be_taken_too_early() -> Result<(), Error> {
 }
 
 fn callers_that_wait_for_a_claimed_slot() -> Result<(), Error> {
-    let report = sweep::<SHARED>(WATCHDOG)?;
-    let [state] = &report.states[..] else { panic!("{} states", report.states.len()) };
-    let way = Way::of(state)?;
-    // The slot is claimed, and not yet published.
-    let claim = way.position(false, Instruction::is_locked);
-    let publish = way.store(false, ring::publish as *const () as usize);
-    let stalled = Outcome::Stalled(Stalled { calls: true, delivery: false, chore: Some(0) });
-    way.is_found(claim + 1..=publish, |outcome| *outcome == stalled);
-    stack_has(state, "a caller", "Rings::push")?;
-    assert_eq!(state.stalled_calls, publish - claim);
-    Ok(())
+    expect_found::<SHARED>(|states| {
+        let [state] = states else { panic!("{} states", states.len()) };
+        let way = Way::of(state)?;
+        // The slot is claimed, and not yet published.
+        let claim = way.position(false, Instruction::is_locked);
+        let publish = way.store(false, ring::publish as *const () as usize);
+        assert!(claim < publish, "{claim}..={publish}");
+        assert!(state.stalled_calls >= publish - claim, "{}", state.stalled_calls);
+        let stalled = Outcome::Stalled(Stalled { calls: true, delivery: false, chore: Some(0) });
+        Ok(way.is_found(claim + 1..=publish, |outcome| *outcome == stalled)
+            && way.stacks_have("a caller", "process::member"))
+    })
 }
 
 fn delivery_that_waits_for_a_writer() -> Result<(), Error> {
-    let report = sweep::<WAITS>(WATCHDOG)?;
-    let [state] = &report.states[..] else { panic!("{} states", report.states.len()) };
-    let way = Way::of(state)?;
-    // From the mark to its end.
-    let mark = ring::mark as *const () as usize;
-    let (begin, end) = (way.store(false, mark), way.store(true, mark));
-    assert!(begin < end, "{begin}..={end}");
-    let stalled = Outcome::Stalled(Stalled { calls: false, delivery: true, chore: None });
-    way.is_found(begin + 1..=end, |outcome| *outcome == stalled);
-    stack_has(state, "delivery", "Rings::take")?;
-    assert_eq!(state.stalled_delivery, end - begin);
-    Ok(())
+    expect_found::<WAITS>(|states| {
+        let [state] = states else { panic!("{} states", states.len()) };
+        let way = Way::of(state)?;
+        // From the mark to its end.
+        let mark = ring::mark as *const () as usize;
+        let (begin, end) = (way.store(false, mark), way.store(true, mark));
+        assert!(begin < end, "{begin}..={end}");
+        assert!(state.stalled_delivery >= end - begin, "{}", state.stalled_delivery);
+        let stalled = Outcome::Stalled(Stalled { calls: false, delivery: true, chore: None });
+        Ok(way.is_found(begin + 1..=end, |outcome| *outcome == stalled)
+            && way.stacks_have("delivery", "Rings::take"))
+    })
 }
 
 fn registration_under_a_lock() -> Result<(), Error> {
-    let report = sweep::<LOCKED>(WATCHDOG)?;
-    let (first, others) = report.states.split_last().unwrap();
-    for state in others {
-        assert_eq!(state.findings.len(), 0, "{}: {:?}", state.state, state.findings);
-    }
-    let way = Way::of(first)?;
-    // The mutex is taken by the first locked instruction, and given back by the only exchange.
-    let lock = way.position(false, Instruction::is_locked);
-    let unlock =
-        way.position(false, |instruction| instruction.is_locked() && instruction.text().starts_with("xchg"));
-    assert!(lock < unlock, "{lock}..={unlock}");
-    let stalled = Outcome::Stalled(Stalled { calls: false, delivery: false, chore: Some(0) });
-    way.is_found(lock + 1..=unlock, |outcome| *outcome == stalled);
-    assert_eq!(first.stalled_chores, unlock - lock);
-    Ok(())
+    expect_found::<LOCKED>(|states| {
+        let (first, others) = states.split_last().unwrap();
+        let way = Way::of(first)?;
+        // The mutex is taken by the first locked instruction, and given back by the only exchange.
+        let lock = way.position(false, Instruction::is_locked);
+        let unlock = way
+            .position(false, |instruction| instruction.is_locked() && instruction.text().starts_with("xchg"));
+        assert!(lock < unlock, "{lock}..={unlock}");
+        assert!(first.stalled_chores >= unlock - lock, "{}", first.stalled_chores);
+        let stalled = Outcome::Stalled(Stalled { calls: false, delivery: false, chore: Some(0) });
+        Ok(way.is_found(lock + 1..=unlock, |outcome| *outcome == stalled)
+            && others.iter().all(|state| state.findings.is_empty()))
+    })
 }
