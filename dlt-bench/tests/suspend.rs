@@ -5,6 +5,8 @@
 mod cases;
 #[path = "suspend/endings.rs"]
 mod endings;
+#[path = "suite/left_behind.rs"]
+mod left_behind;
 #[path = "suite/misfits.rs"]
 mod misfits;
 #[path = "suspend/support.rs"]

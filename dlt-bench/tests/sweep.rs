@@ -8,16 +8,26 @@
 #[path = "broken/mod.rs"]
 mod broken;
 #[cfg(target_arch = "x86_64")]
+#[path = "sweep/endings.rs"]
+mod endings;
+#[cfg(target_arch = "x86_64")]
 #[path = "sweep/faults.rs"]
 mod faults;
 #[path = "sweep/harness.rs"]
 mod harness;
 
+#[cfg(target_arch = "x86_64")]
+#[path = "suite/left_behind.rs"]
+mod left_behind;
+
 use std::process::ExitCode;
 
 #[cfg(target_arch = "x86_64")]
 fn main() -> ExitCode {
-    harness::run(&[faults::TESTS].concat())
+    if std::env::args().nth(1).as_deref() == Some(endings::SWEEP) {
+        return endings::sweep();
+    }
+    harness::run(&[faults::TESTS, endings::TESTS].concat())
 }
 
 #[cfg(not(target_arch = "x86_64"))]
