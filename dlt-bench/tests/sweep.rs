@@ -19,6 +19,9 @@ mod harness;
 #[cfg(target_arch = "x86_64")]
 #[path = "suite/left_behind.rs"]
 mod left_behind;
+#[cfg(target_arch = "x86_64")]
+#[path = "sweep/loggers.rs"]
+mod loggers;
 
 use std::process::ExitCode;
 
@@ -27,7 +30,7 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(endings::SWEEP) {
         return endings::sweep();
     }
-    harness::run(&[faults::TESTS, endings::TESTS].concat())
+    harness::run(&[faults::TESTS, endings::TESTS, loggers::TESTS].concat())
 }
 
 #[cfg(not(target_arch = "x86_64"))]
