@@ -1,7 +1,10 @@
 //! The sweep finds what is wrong with broken rings and nothing wrong with sound ones, and leaves nothing behind.
 //!
 //! Without the usual harness: a sweep forks, for which the process must have one thread.
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(clippy::unwrap_used, reason = "helpers of tests are tests as well")
+)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "says what the usual harness says")]
 
 #[cfg(target_arch = "x86_64")]
@@ -15,7 +18,6 @@ mod endings;
 mod faults;
 #[path = "sweep/harness.rs"]
 mod harness;
-
 #[cfg(target_arch = "x86_64")]
 #[path = "suite/left_behind.rs"]
 mod left_behind;
