@@ -160,3 +160,33 @@ fn canary_is_exact_in_a_pid_namespace() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// Off its tracepoints the probe counts nothing, and on them again it goes on.
+#[test]
+fn a_detached_probe_counts_nothing() {
+    const CALLS: u64 = 1000;
+    let Some(probe) = load(Options { sample_hz: 99, ..Options::default() }) else { return };
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            let tid = super::support::tid();
+            probe.watch(tid, dlt_probe_ebpf::Role::Other, None).unwrap();
+            let counted = || {
+                for _ in 0..CALLS {
+                    // SAFETY: takes nothing and cannot fail.
+                    unsafe { libc::syscall(libc::SYS_getppid) };
+                }
+                probe.read(tid).unwrap().syscalls
+            };
+            let attached = counted();
+            probe.detach();
+            let detached = counted();
+            probe.attach().unwrap();
+            (attached, detached, counted())
+        });
+        let (attached, detached, again) = thread.join().unwrap();
+        assert!(attached >= CALLS, "{attached}");
+        // The calls around the detaching are not exactly known: closing the samplers is one each.
+        assert!(detached - attached < 50, "{attached}, then {detached}");
+        assert!(again - detached >= CALLS, "{detached}, then {again}");
+    });
+}
