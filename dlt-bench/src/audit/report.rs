@@ -142,15 +142,20 @@ fn overhead_text(account: &Account) -> String {
     for ratio in &overhead.ratios {
         let _ = writeln!(
             text,
-            "cost      batch {}: {:.3} of the rate without the probe, quartiles {:.3} and {:.3} ({:.0} / {:.0} messages/s; \
-             medians of {} pairs in alternation)",
+            "cost      batch {}: {:.3} of the rate without the probe, {:.3} to {:.3} with 95 % confidence (median of {} pairs; \
+             single pairs: quartiles {:.3} and {:.3}); {:.0} / {:.0} messages/s, {:.1} / {:.1} ns of processor time per \
+             message of workers and collector",
             ratio.batch_size_msgs,
             ratio.ratio,
+            ratio.ratio_interval[0],
+            ratio.ratio_interval[1],
+            ratio.pairs,
             ratio.ratio_quartiles[0],
             ratio.ratio_quartiles[1],
             ratio.with_msgs_per_s,
             ratio.without_msgs_per_s,
-            ratio.pairs
+            ratio.with_cpu_ns_per_msg,
+            ratio.without_cpu_ns_per_msg,
         );
     }
     let programs =
