@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::ring::record::full_ticks;
 use crate::sys::clock::{counter, counter_is_invariant, monotonic_ns};
 
 /// A worker looks at both clocks again after this long.
@@ -74,6 +75,23 @@ pub(crate) struct Converter {
     known: Known,
 }
 
+/// Header words of records with the same DLT time.
+///
+/// The ticks lie above eight other bits, which are less than a tick: compared is modulo 2⁵⁶ ticks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    start: u64,
+    length: u64,
+}
+
+impl Window {
+    /// True if the record with this second word has that time.
+    #[inline(always)]
+    pub(crate) const fn holds(self, word1: u64) -> bool {
+        word1.wrapping_sub(self.start) < self.length
+    }
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
     start: u64,
@@ -124,12 +142,27 @@ impl Converter {
         self.compute_dlt_time(ticks)
     }
 
+    /// The same for a record's second header word, given a reading not long ago, and the words for which it holds.
+    pub(crate) fn dlt_time_of_record(&mut self, word1: u64, now: u64) -> (u32, Window) {
+        let ticks = full_ticks(word1 >> 8, now);
+        let time = self.dlt_time(ticks);
+        let Known { start, ticks: length, .. } = self.known;
+        // At least the record itself, also where the counter is slow.
+        let window = if length == 0 {
+            Window { start: ticks << 8, length: 1 << 8 }
+        } else {
+            Window { start: start << 8, length: length << 8 }
+        };
+        (time, window)
+    }
+
+    #[cold]
     #[inline(never)]
     fn compute_dlt_time(&mut self, ticks: u64) -> u32 {
         let ns = self.ns(ticks);
         let time = (ns / NS_PER_DLT_TICK) as u32;
         let left_ns = NS_PER_DLT_TICK - ns % NS_PER_DLT_TICK;
-        // Rounded down, and one tick less for the rounding of `ns`.
+        // Rounded down, and one tick less for the rounding of `ns`. At the highest rate that is taken these are 21 bits.
         let left_ticks = ((left_ns << 32) / self.rate).saturating_sub(1);
         self.known = Known { start: ticks, ticks: left_ticks, time };
         time
@@ -181,7 +214,21 @@ mod tests {
         let mut c = converter(77, 123_456_789, 2_600);
         for i in 0..100_000u64 {
             let ticks = 77 + i * 997 % 5_000_000;
-            assert_eq!(c.dlt_time(ticks), (c.ns(ticks) / NS_PER_DLT_TICK) as u32, "{ticks}");
+            let time = (c.ns(ticks) / NS_PER_DLT_TICK) as u32;
+            assert_eq!(c.dlt_time(ticks), time, "{ticks}");
+            let word1 = (ticks << 8) | (i % 256);
+            let (of_record, window) = c.dlt_time_of_record(word1, 77 + 6_000_000);
+            assert_eq!(of_record, time, "{ticks}");
+            assert!(window.holds(word1), "a record is in its own window");
+            for other in [ticks + 100_000, ticks.saturating_sub(100_000)] {
+                if window.holds((other << 8) | 255) {
+                    assert_eq!(
+                        (c.ns(other) / NS_PER_DLT_TICK) as u32,
+                        time,
+                        "{other} in the window of {ticks}"
+                    );
+                }
+            }
         }
     }
 

@@ -87,6 +87,17 @@ impl Template {
         &self.bytes
     }
 
+    /// The same for messages of one time: [`Fields::timestamp`] is then 0.
+    #[must_use]
+    pub(crate) const fn at_time(mut self, timestamp: u32) -> Self {
+        let [a, b, c, d] = timestamp.to_be_bytes();
+        self.bytes[offset::TMSP] = a;
+        self.bytes[offset::TMSP + 1] = b;
+        self.bytes[offset::TMSP + 2] = c;
+        self.bytes[offset::TMSP + 3] = d;
+        self
+    }
+
     /// The headers of one message. A payload of more than [`MAX_PAYLOAD_BYTES`] makes LEN wrap: refuse it before.
     #[inline]
     pub fn render(&self, fields: &Fields) -> [u8; TEMPLATE_BYTES] {

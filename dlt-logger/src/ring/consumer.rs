@@ -7,7 +7,7 @@ use crate::primitives::Ordering::{Acquire, Relaxed, Release};
 use super::{
     Ring,
     order::{Site, fence_at, ord},
-    record::{HEADER_WORDS, Header, record_number, record_words},
+    record::{HEADER_WORDS, Header, ONE_RECORD, context_and_number, record_number, record_words},
 };
 
 /// Record boundaries that a cursor remembers, a sixteenth of a ring apart: two laps.
@@ -108,8 +108,14 @@ impl Ring<'_> {
     pub(crate) fn records<'a>(cursor: &Cursor, buffer: &'a [u64], copied: &Valid) -> Records<'a> {
         let Valid { words, accepted, .. } = copied;
         debug_assert!(buffer.len() >= words.end + SLACK_WORDS);
-        let Range { start: at, end } = *words;
-        Records { buffer, at, end, accepted: *accepted, next_record: cursor.next_record }
+        let readable = words.end + SLACK_WORDS;
+        Records {
+            buffer,
+            rest: &buffer[words.start..readable],
+            readable,
+            accepted: *accepted,
+            next_record: cursor.next_record,
+        }
     }
 
     /// Advances the cursor behind the records that were taken and publishes `head`.
@@ -121,10 +127,11 @@ impl Ring<'_> {
         records: &Records<'_>,
         copied: &Valid,
     ) -> Option<usize> {
-        if records.at == 0 {
+        let taken = records.readable - records.rest.len();
+        if taken == 0 {
             return Some(record_words(records.buffer[0]) as usize);
         }
-        cursor.position += records.at as u64;
+        cursor.position += taken as u64;
         cursor.next_record = records.next_record;
         if copied.overtaken {
             let oldest = self.control.producer.oldest.load(Relaxed);
@@ -137,49 +144,105 @@ impl Ring<'_> {
 
 /// Words behind a copy that may be read, though they mean nothing.
 pub(crate) const SLACK_WORDS: usize = 4;
+/// Words of a record that are read without regard to its length.
+const READ_AT_ONCE: usize = HEADER_WORDS as usize + SLACK_WORDS;
 
 /// Validated records in the worker's own memory.
 #[derive(Debug)]
 pub(crate) struct Records<'a> {
     buffer: &'a [u64],
-    at: usize,
-    end: usize,
+    /// What has not been taken, and [`SLACK_WORDS`].
+    rest: &'a [u64],
+    /// Words of `buffer` up to the end of `rest`.
+    readable: usize,
     accepted: u64,
     next_record: u64,
 }
 
-/// One record, and how many are missing in front of it.
-#[derive(Debug)]
+/// One record.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
-    pub(crate) lost: u64,
     pub(crate) header: Header,
+    /// The second header word: ticks, and eight bits that are less than a tick.
+    pub(crate) word1: u64,
+    word0: u64,
+    /// Low half of its number.
+    pub(crate) number: u32,
     pub(crate) payload: &'a [u64],
     /// The first words of the payload, and behind its end whatever follows: a copy of fixed length needs no loop.
     pub(crate) first: &'a [u64; SLACK_WORDS],
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Record<'a>;
+impl<'a> Records<'a> {
+    /// The next record and how many are missing in front of it. `None` at the end, which is also a record that the copy
+    /// has cut off.
+    pub(crate) fn peek(&self) -> Option<(u64, Record<'a>)> {
+        let record = first_of(self.rest)?;
+        Some((record_number(record.word0, self.accepted) - self.next_record, record))
+    }
 
-    /// `None` at the end, which is also a record that the copy has cut off.
+    /// The records in front of the next one are missing.
+    pub(crate) fn skip_missing(&mut self, lost: u64) {
+        self.next_record += lost;
+    }
+
+    /// Takes the next records as long as their numbers follow each other, their context is that of the first, they are
+    /// at most `most`, and `take` takes them. Returns how many it took.
     #[inline(always)]
-    fn next(&mut self) -> Option<Record<'a>> {
-        let start = self.at + HEADER_WORDS as usize;
-        if start > self.end {
-            return None;
+    pub(crate) fn run(&mut self, most: u32, mut take: impl FnMut(&Record<'a>) -> bool) -> u32 {
+        let mut rest = self.rest;
+        let context = rest.first().map_or(0, |word0| context_and_number(*word0) % ONE_RECORD);
+        let start = context + u64::from(self.next_record as u32) * ONE_RECORD;
+        let end = start + u64::from(most) * ONE_RECORD;
+        // Where the number wraps at 32 bits this finds a difference, and a run ends earlier than it might.
+        let mut expected = start;
+        while expected != end {
+            let Some(record) = first_of(rest) else { break };
+            if context_and_number(record.word0) != expected || !take(&record) {
+                break;
+            }
+            rest = &rest[HEADER_WORDS as usize + record.payload.len()..];
+            expected += ONE_RECORD;
         }
-        let word0 = self.buffer[self.at];
-        let end = self.at + record_words(word0) as usize;
-        if end > self.end {
-            return None;
-        }
-        let payload = &self.buffer[start..end];
-        let first = self.buffer[start..].first_chunk()?;
-        let header = Header::from_words(word0, self.buffer[self.at + 1]);
-        self.at = end;
-        let number = record_number(word0, self.accepted);
-        let lost = number - self.next_record;
-        self.next_record = number + 1;
-        Some(Record { lost, header, payload, first })
+        let taken = (expected - start) / ONE_RECORD;
+        self.rest = rest;
+        self.next_record += taken;
+        taken as u32
+    }
+}
+
+/// The record at the start of `words`, if it and its slack are whole.
+#[inline(always)]
+fn first_of(words: &[u64]) -> Option<Record<'_>> {
+    // Header and first words of the payload are there if the header is: behind it is the slack.
+    let &[word0, word1, ref first @ ..] = words.first_chunk::<READ_AT_ONCE>()?;
+    let length = record_words(word0) as usize;
+    if length + SLACK_WORDS > words.len() {
+        return None;
+    }
+    Some(Record {
+        header: Header::from_words(word0, word1),
+        word1,
+        word0,
+        number: (word0 >> 32) as u32,
+        payload: &words[HEADER_WORDS as usize..length],
+        first,
+    })
+}
+
+#[cfg(test)]
+impl<'a> Iterator for Records<'a> {
+    /// How many are missing in front of the record, and it.
+    type Item = (u64, Record<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (lost, _) = self.peek()?;
+        self.skip_missing(lost);
+        let mut taken = None;
+        self.run(1, |record| {
+            taken = Some(*record);
+            true
+        });
+        taken.map(|record| (lost, record))
     }
 }

@@ -93,9 +93,9 @@ fn drain(owned: &Owned, cursor: &mut Cursor, delivered: &mut Vec<u64>, overwrite
             let mut records = Ring::records(cursor, &buffer, &valid);
             let mut missing = 0;
             let mut next = cursor.next_record;
-            for record in &mut records {
-                missing += record.lost;
-                next += record.lost;
+            for (lost, record) in &mut records {
+                missing += lost;
+                next += lost;
                 assert_eq!(record.header, header(next), "torn, or not in order");
                 if !overwrites {
                     owned.shadow(next).with(|_| ());

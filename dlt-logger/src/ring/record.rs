@@ -52,6 +52,15 @@ impl Header {
     }
 }
 
+/// Context and record number of the record whose first word is `word0`, as one number.
+#[inline(always)]
+pub(crate) const fn context_and_number(word0: u64) -> u64 {
+    word0 >> 20
+}
+
+/// What a record's [`context_and_number`] differs by from that of the next one of the same context.
+pub(crate) const ONE_RECORD: u64 = MAX_CONTEXTS as u64;
+
 /// Length in words of the record whose first word is `word0`.
 #[inline(always)]
 pub(crate) const fn record_words(word0: u64) -> u64 {
@@ -61,7 +70,8 @@ pub(crate) const fn record_words(word0: u64) -> u64 {
 /// Length in words of a record with a payload of `bytes`.
 #[inline(always)]
 pub(crate) const fn words_for(bytes: u64) -> u64 {
-    HEADER_WORDS + bytes.div_ceil(8)
+    // One sum and one shift; sizes are far from wrapping.
+    (HEADER_WORDS * 8 + 7 + bytes) / 8
 }
 
 /// Number of the record whose first word is `word0`: the one nearest to `accepted` with that lower half.

@@ -153,8 +153,8 @@ impl Reader {
             Copied::Words(valid) => {
                 let mut records = Ring::records(&self.cursor, &self.buffer, &valid);
                 let mut lost = 0;
-                for record in &mut records {
-                    lost += record.lost;
+                for (missing, record) in &mut records {
+                    lost += missing;
                     let bytes: Vec<u8> = record.payload.iter().flat_map(|word| word.to_le_bytes()).collect();
                     let bytes = &bytes[..usize::from(record.header.payload_bytes)];
                     assert_eq!(record.header.context, (record.header.ticks % 4096) as u16);
@@ -344,4 +344,48 @@ fn overtaken_worker_skips_half_a_ring() {
     );
     let next = reader.take(&ring, 64);
     assert!(!next.is_empty(), "a record starts there");
+}
+
+/// Runs end where the context changes, where a record is missing and where the caller says so, and lose nothing where
+/// the record number wraps at 32 bits.
+#[test]
+fn runs_of_records() {
+    let start = u64::from(u32::MAX) - 4;
+    let bench = Bench::new(64, 12, 40, start);
+    let ring = bench.ring();
+    // The first two are overwritten.
+    let contexts = [9, 9, 1, 1, 1, 1, 1, 2, 2, 1, 1, 1, 1, 1];
+    for (ticks, context) in (0u64..).zip(contexts) {
+        if !ring.has_room(0) {
+            ring.make_room_overwriting(0);
+        }
+        let header = Header { payload_bytes: 0, level: 4, context, arguments: 0, ticks };
+        ring.publish(0, header, &());
+    }
+    let mut cursor = Cursor::at_head(&ring);
+    let mut buffer = vec![0; 64 + SLACK_WORDS];
+    let Copied::Words(valid) = ring.copy_out(&mut cursor, &mut buffer[..64]) else {
+        panic!("records were logged")
+    };
+    let mut records = Ring::records(&cursor, &buffer, &valid);
+    let mut runs = Vec::new();
+    while let Some((lost, first)) = records.peek() {
+        records.skip_missing(lost);
+        let mut ticks = Vec::new();
+        let taken = records.run(4, |record| {
+            assert_eq!(record.header.context, first.header.context);
+            assert_eq!(u64::from(record.number), (start + record.header.ticks) % (1 << 32));
+            // Refused once, unless it comes first.
+            let is_taken = record.header.ticks != 12 || ticks.is_empty();
+            ticks.extend(is_taken.then_some(record.header.ticks));
+            is_taken
+        });
+        assert_eq!(taken as usize, ticks.len());
+        runs.push((lost, ticks));
+    }
+    // Number 4 after the start is the last one of 32 bits.
+    let expected = [(2, 2..=4), (0, 5..=6), (0, 7..=8), (0, 9..=11), (0, 12..=13)];
+    assert_eq!(runs, expected.map(|(lost, ticks)| (lost, ticks.collect::<Vec<_>>())));
+    assert_eq!(ring.consumed(&mut cursor, &records, &valid), None);
+    assert_eq!(cursor.next_record, start + 14);
 }

@@ -3,6 +3,7 @@
 //! Everything it does for a lane is bounded; nothing waits for a producer. While the sink is full or broken the
 //! records stay in their lanes, where the overflow mode decides about them.
 
+mod frames;
 mod lanes;
 mod notes;
 mod pace;

@@ -7,14 +7,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::clock::Converter;
 use crate::context::ContextInfo;
 use crate::core::Core;
-use crate::format::header::{
-    Fields, STORAGE_BYTES, StorageHeader, TEMPLATE_BYTES, Template, USER_BYTES, USER_LOG,
-};
-use crate::format::{Id4, Level, PayloadWriter};
-use crate::ring::record::{Header, full_ticks};
-use crate::ring::{Record, Records, SLACK_WORDS};
+use crate::format::header::{STORAGE_BYTES, StorageHeader, Template, USER_BYTES, USER_LOG};
+use crate::format::{Id4, Level};
+use crate::ring::{Records, SLACK_WORDS};
 use crate::sink::Framing;
 use crate::sys::clock::wall_clock;
+
+use super::frames::Frames;
 
 /// Most bytes of a frame for each word of its record: an empty record has two words and makes 42 bytes.
 const BYTES_PER_WORD: usize = 21;
@@ -47,9 +46,10 @@ struct Sample {
 struct WorkerContext {
     template: Template,
     info: Arc<ContextInfo>,
-    /// First counter value of the run that is being written, if no other worker has taken it.
-    run_start: u8,
-    run: u32,
+    /// Counter values of the run that is being written, if no other worker has taken them.
+    run_start: u32,
+    next: u32,
+    is_running: bool,
 }
 
 /// Frames in wire format, and what is to be settled when the sink has taken them.
@@ -158,84 +158,85 @@ impl Staging {
     ) -> u64 {
         let Origin { core, buffer, clock, now, last_time } = origin;
         let mut lost = 0;
-        // Messages that are not yet in a segment.
-        let mut unbooked = 0;
-        let mut end = self.end;
         let mut index = u16::MAX;
         let mut template = self.note_template;
-        let (mut run_start, mut run) = (0u8, 0u32);
-        for record in records {
-            let header = record.header;
-            lost += record.lost;
-            if header.context != index {
-                self.leave_context(index, run);
-                index = header.context;
-                (template, run_start, run) = self.enter_context(core, index);
+        let mut counter = 0;
+        while let Some((missing, first)) = records.peek() {
+            lost += missing;
+            records.skip_missing(missing);
+            if first.header.context != index {
+                self.leave_context(index, counter);
+                index = first.header.context;
+                (template, counter) = self.enter_context(core, index);
             }
-            if self.in_batch == self.batch_size {
-                self.book(Some(buffer), std::mem::take(&mut unbooked), end);
-                self.in_batch = 0;
-                self.batch += 1;
-            }
-            self.in_batch += 1;
-            unbooked += 1;
-            let time = clock.dlt_time(full_ticks(header.ticks, now));
+            let (time, window) = clock.dlt_time_of_record(first.word1, now);
             if time.wrapping_sub(*last_time).cast_signed() > 0 {
                 *last_time = time;
             }
-            let fields = Fields {
-                mcnt: run_start.wrapping_add(run as u8),
-                payload_bytes: usize::from(header.payload_bytes),
-                timestamp: *last_time,
-                msin: header.level << 4 | 1,
-                noar: header.arguments,
+            let most = self.begin_turn();
+            let frames = Frames {
+                prefix,
+                template,
+                time: *last_time,
+                number_to_counter: counter.wrapping_sub(first.number),
             };
-            run += 1;
-            end = append(&mut self.bytes, end, &prefix, &template, &fields, &record);
-            if self.sampling != 0 {
-                self.sample(end, header.ticks);
-            }
+            let (messages, ticks) = frames.append(&mut self.bytes, &mut self.end, records, most, window);
+            debug_assert!(messages > 0, "a record that belongs to no run");
+            counter = counter.wrapping_add(messages);
+            self.end_turn(buffer, messages, ticks);
         }
-        self.leave_context(index, run);
-        self.book(Some(buffer), unbooked, end);
-        self.end = end;
+        self.leave_context(index, counter);
         lost
     }
 
-    fn sample(&mut self, end: usize, ticks: u64) {
-        self.until_sample -= 1;
-        if self.until_sample == 0 {
-            self.until_sample = self.sampling;
-            self.samples.push_back(Sample { end: self.base + end as u64, ticks });
+    /// Opens a batch if the last one is full. Returns the number of messages after which a batch is full or one is to be
+    /// timed.
+    fn begin_turn(&mut self) -> u32 {
+        if self.in_batch == self.batch_size {
+            self.in_batch = 0;
+            self.batch += 1;
+        }
+        (self.batch_size - self.in_batch).min(if self.sampling == 0 { u32::MAX } else { self.until_sample })
+    }
+
+    /// Books messages of which the last one has these ticks, and times that one if it is its turn.
+    fn end_turn(&mut self, buffer: usize, messages: u32, ticks: u64) {
+        self.in_batch += messages;
+        self.book(Some(buffer), messages);
+        if self.sampling != 0 {
+            self.until_sample -= messages;
+            if self.until_sample == 0 {
+                self.until_sample = self.sampling;
+                self.samples.push_back(Sample { end: self.base + self.end as u64, ticks });
+            }
         }
     }
 
-    /// The template of a context, the counter value its run began with, and the run so far.
-    fn enter_context(&mut self, core: &Core, index: u16) -> (Template, u8, u32) {
+    /// The template of a context and its next message counter, of which the low byte goes out.
+    fn enter_context(&mut self, core: &Core, index: u16) -> (Template, u32) {
         let at = usize::from(index);
         if self.contexts.get(at).is_none_or(Option::is_none) {
             self.learn(core, index);
         }
-        let Some(Some(context)) = self.contexts.get_mut(at) else { return (self.note_template, 0, 0) };
-        if context.run == 0 {
-            context.run_start = context.info.counter.load(Relaxed) as u8;
+        let Some(Some(context)) = self.contexts.get_mut(at) else { return (self.note_template, 0) };
+        if !context.is_running {
+            context.is_running = true;
+            context.run_start = context.info.counter.load(Relaxed);
+            context.next = context.run_start;
             self.running.push(index);
         }
-        (context.template, context.run_start, context.run)
+        (context.template, context.next)
     }
 
-    fn leave_context(&mut self, index: u16, run: u32) {
+    fn leave_context(&mut self, index: u16, next: u32) {
         if let Some(Some(context)) = self.contexts.get_mut(usize::from(index)) {
-            context.run = run;
+            context.next = next;
         }
     }
 
-    /// Books messages that end at `end` in the batch that is being filled.
-    fn book(&mut self, buffer: Option<usize>, messages: u32, end: usize) {
-        if messages == 0 {
-            return;
-        }
-        let end = self.base + end as u64;
+    /// Books the newest messages in the batch that is being filled.
+    fn book(&mut self, buffer: Option<usize>, messages: u32) {
+        let end = self.base + self.end as u64;
         match self.segments.back_mut() {
             Some(last) if last.batch == self.batch && last.buffer == buffer => {
                 last.messages += messages;
@@ -250,9 +251,9 @@ impl Staging {
     pub(crate) fn end_chunk(&mut self) {
         while let Some(context) = self.running.pop() {
             let Some(Some(known)) = self.contexts.get_mut(usize::from(context)) else { continue };
-            let start = known.info.counter.fetch_add(known.run, Relaxed) as u8;
-            known.run = 0;
-            let shift = start.wrapping_sub(known.run_start);
+            known.is_running = false;
+            let start = known.info.counter.fetch_add(known.next.wrapping_sub(known.run_start), Relaxed);
+            let shift = start.wrapping_sub(known.run_start) as u8;
             if shift != 0 {
                 let ctid = known.info.id;
                 self.shift_counters(ctid, shift);
@@ -275,31 +276,26 @@ impl Staging {
 
     /// Appends a loss note: a message of its own, no part of what was attempted.
     pub(crate) fn push_note(&mut self, core: &Core, time: u32, text: &str) {
-        let mut words = WordVec::default();
-        crate::format::Arg::encode(&text, &mut words);
-        let payload_bytes = words.bytes;
-        self.begin_chunk(core, words.words.len() + 2);
-        let fields = Fields {
-            mcnt: self.note_counter,
-            payload_bytes,
-            timestamp: time,
-            msin: Level::Warn.msin(),
-            noar: 1,
-        };
+        let mut payload = Vec::new();
+        crate::format::Arg::encode(&text, &mut payload);
+        self.begin_chunk(core, payload.len().div_ceil(8) + 2);
+        let headers = self.note_template.log(Level::Warn, self.note_counter, time, 1, payload.len());
         self.note_counter = self.note_counter.wrapping_add(1);
         if self.in_batch == self.batch_size {
             self.in_batch = 0;
             self.batch += 1;
         }
         self.in_batch += 1;
-        let (bytes, end, template) = (&mut self.bytes, self.end, &self.note_template);
-        let record = words.record();
-        self.end = match self.framing {
-            Framing::Plain => append(bytes, end, &[], template, &fields, &record),
-            Framing::Storage => append(bytes, end, &self.storage, template, &fields, &record),
-            Framing::User => append(bytes, end, &USER_LOG, template, &fields, &record),
+        let prefix: &[u8] = match self.framing {
+            Framing::Plain => &[],
+            Framing::Storage => &self.storage,
+            Framing::User => &USER_LOG,
         };
-        self.book(None, 1, self.end);
+        for part in [prefix, &headers, &payload] {
+            self.bytes[self.end..][..part.len()].copy_from_slice(part);
+            self.end += part.len();
+        }
+        self.book(None, 1);
     }
 
     #[cold]
@@ -310,7 +306,13 @@ impl Staging {
         if self.contexts.len() <= at {
             self.contexts.resize_with(at + 1, || None);
         }
-        self.contexts[at] = Some(WorkerContext { template, info: Arc::clone(info), run_start: 0, run: 0 });
+        self.contexts[at] = Some(WorkerContext {
+            template,
+            info: Arc::clone(info),
+            run_start: 0,
+            next: 0,
+            is_running: false,
+        });
     }
 
     const fn prefix_bytes(&self) -> usize {
@@ -403,69 +405,4 @@ impl Staging {
 /// LEN of the frame at the start of `frame`.
 fn frame_bytes(frame: &[u8]) -> usize {
     usize::from(u16::from_be_bytes([frame[2], frame[3]]))
-}
-
-/// Writes one frame at `at`; returns its end. What lies behind the end is garbage.
-#[inline(always)]
-fn append<const N: usize>(
-    bytes: &mut [u8],
-    at: usize,
-    prefix: &[u8; N],
-    template: &Template,
-    fields: &Fields,
-    record: &Record<'_>,
-) -> usize {
-    let end = at + N + TEMPLATE_BYTES + fields.payload_bytes;
-    let room = &mut bytes[at..end + SLACK_WORDS * 8];
-    room[..N].copy_from_slice(prefix);
-    let (headers, room) = room[N..].split_at_mut(TEMPLATE_BYTES);
-    if let Ok(headers) = headers.try_into() {
-        template.write(fields, headers);
-    }
-    let (room, rest) = room.as_chunks_mut::<8>().0.split_at_mut(SLACK_WORDS);
-    for (chunk, word) in room.iter_mut().zip(record.first) {
-        *chunk = word.to_le_bytes();
-    }
-    if record.payload.len() > SLACK_WORDS {
-        for (chunk, word) in rest.iter_mut().zip(&record.payload[SLACK_WORDS..]) {
-            *chunk = word.to_le_bytes();
-        }
-    }
-    end
-}
-
-/// A payload that is encoded outside the ring.
-#[derive(Debug, Default)]
-struct WordVec {
-    words: Vec<u64>,
-    bytes: usize,
-}
-
-impl WordVec {
-    /// The payload as a record; only its words count.
-    fn record(&mut self) -> Record<'_> {
-        let length = self.words.len();
-        self.words.resize(length + SLACK_WORDS, 0);
-        let header = Header::from_words(0, 0);
-        let (payload, first) = (&self.words[..length], self.words.first_chunk().unwrap_or(&[0; SLACK_WORDS]));
-        Record { lost: 0, header, payload, first }
-    }
-}
-
-impl PayloadWriter for WordVec {
-    fn put(&mut self, value: u64, bytes: u32) {
-        self.put_slice(&value.to_le_bytes()[..bytes as usize]);
-    }
-
-    fn put_slice(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if self.bytes.is_multiple_of(8) {
-                self.words.push(0);
-            }
-            if let Some(last) = self.words.last_mut() {
-                *last |= u64::from(byte) << (self.bytes % 8 * 8);
-            }
-            self.bytes += 1;
-        }
-    }
 }
