@@ -83,6 +83,10 @@ impl Ring<'_> {
         if tail <= cursor.position {
             let lost = accepted.saturating_sub(cursor.next_record);
             cursor.next_record += lost;
+            if lost > 0 {
+                // The records up to here were given up, which a producer in another mode must know.
+                self.control.consumer.head.store(cursor.position, ord(Site::PublishHead, Release));
+            }
             return Copied::Nothing { lost };
         }
         cursor.remember(tail, self.words.capacity());

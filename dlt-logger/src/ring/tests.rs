@@ -346,6 +346,22 @@ fn overtaken_worker_skips_half_a_ring() {
     assert!(!next.is_empty(), "a record starts there");
 }
 
+/// A worker that was overtaken may go on at the end of the newest record. What it gave up is room in every mode.
+#[test]
+fn room_of_records_that_were_given_up() {
+    let bench = Bench::new(64, 4, 0, 0);
+    let ring = bench.ring();
+    for tag in 0..10 {
+        assert!(bench.log(Mode::Overwrite, tag, 0));
+    }
+    assert!(!bench.log(Mode::Refuse, 10, 0));
+    let mut reader = Reader::new(&ring);
+    reader.cursor.position = bench.control.producer.tail.load(Relaxed);
+    assert!(reader.take(&ring, 64).is_empty());
+    assert_eq!(reader.lost, 10);
+    assert!((10..14).all(|tag| bench.log(Mode::Refuse, tag, 0)), "four fit");
+}
+
 /// Runs end where the context changes, where a record is missing and where the caller says so, and lose nothing where
 /// the record number wraps at 32 bits.
 #[test]
