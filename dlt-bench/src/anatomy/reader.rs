@@ -1,6 +1,6 @@
 //! What the steps of a trace are: counts, and the listing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::summary::{Line, Lines, Summary, Touched};
 use super::trace::{Step, Trace};
@@ -38,23 +38,7 @@ impl<'a> Reader<'a> {
 
     /// Counts.
     pub(super) fn summary(&self, trace: &Trace) -> Result<Summary, Error> {
-        let mut summary = Summary {
-            instructions: trace.steps.len(),
-            instructions_in: BTreeMap::new(),
-            repetitions: 0,
-            locked_instructions: 0,
-            fences: 0,
-            system_calls: 0,
-            calls_out: BTreeMap::new(),
-            branches: 0,
-            branches_taken: 0,
-            loads: 0,
-            stores: 0,
-            loaded_bytes: 0,
-            stored_bytes: 0,
-            cache_lines_read: Lines::default(),
-            cache_lines_written: Lines::default(),
-        };
+        let mut summary = Summary { instructions: trace.steps.len(), ..Summary::default() };
         let (mut read, mut written) = (BTreeSet::new(), BTreeSet::new());
         for (index, step) in trace.steps.iter().enumerate() {
             let instruction = self.image.instruction(step.address)?;

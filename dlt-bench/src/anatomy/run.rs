@@ -111,26 +111,9 @@ fn violations_of(name: &str, bounds: Bounds, summary: &Summary) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::anatomy::summary::Lines;
 
     fn summary() -> Summary {
-        Summary {
-            instructions: 50,
-            instructions_in: std::collections::BTreeMap::new(),
-            repetitions: 50,
-            locked_instructions: 0,
-            fences: 0,
-            system_calls: 0,
-            calls_out: std::collections::BTreeMap::new(),
-            branches: 0,
-            branches_taken: 0,
-            loads: 0,
-            stores: 0,
-            loaded_bytes: 0,
-            stored_bytes: 0,
-            cache_lines_read: Lines::default(),
-            cache_lines_written: Lines::default(),
-        }
+        Summary { instructions: 50, repetitions: 50, ..Summary::default() }
     }
 
     #[test]

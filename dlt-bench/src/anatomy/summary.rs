@@ -16,7 +16,7 @@ pub struct Lines {
 }
 
 /// What a call executes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Summary {
     /// Instructions; a repeated string instruction counts once.
     pub instructions: usize,

@@ -208,18 +208,24 @@ fn costs(rows: &[Row], extra: Extra) -> Table {
     table
 }
 
-/// The last lines: warnings, errors, and the one line that scripts look for.
-pub fn closing(document: &Document) -> String {
+/// Warnings and errors, and that a run was interrupted.
+pub fn remarks(warnings: &[String], errors: &[String], interrupted: bool) -> String {
     let mut text = String::from("\n");
-    for warning in &document.warnings {
+    for warning in warnings {
         let _ = writeln!(text, "! {warning}");
     }
-    for error in &document.errors {
+    for error in errors {
         let _ = writeln!(text, "✗ {error}");
     }
-    if document.interrupted {
-        let _ = writeln!(text, "! interrupted: this is what was done until then");
+    if interrupted {
+        text.push_str("! interrupted: this is what was done until then\n");
     }
+    text
+}
+
+/// The last lines: warnings, errors, and the one line that scripts look for.
+pub fn closing(document: &Document) -> String {
+    let mut text = remarks(&document.warnings, &document.errors, document.interrupted);
     if let Some(row) = best(&document.rows) {
         // Its fourth field is the figure; no other line holds the word with a capital.
         let _ = writeln!(text, "Throughput (delivered, best): {} messages/s", row.throughput_msgs_per_s);

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::document::Document;
 use super::row::{Around, Row, StopRecord};
-use crate::report::human::{add, count, dash, table};
+use crate::report::human::{add, count, dash, remarks, table};
 
 /// The table of a case, and what there is to say about its rows.
 pub(super) fn section(rows: &[Row]) -> String {
@@ -77,16 +77,7 @@ fn times(stops: &[StopRecord], of: fn(&StopRecord) -> Option<f64>) -> String {
 
 /// The last lines: warnings, errors, and the one line that scripts look for.
 pub(super) fn closing(document: &Document) -> String {
-    let mut text = String::from("\n");
-    for warning in &document.warnings {
-        let _ = writeln!(text, "! {warning}");
-    }
-    for error in &document.errors {
-        let _ = writeln!(text, "✗ {error}");
-    }
-    if document.interrupted {
-        let _ = writeln!(text, "! interrupted: this is what was done until then");
-    }
+    let mut text = remarks(&document.warnings, &document.errors, document.interrupted);
     if let Some(best) = &document.best {
         // Its fourth field is the figure; no other line holds the word with a capital.
         let _ = writeln!(

@@ -103,6 +103,7 @@ mod session;
 mod subject;
 pub mod subjects;
 mod trace;
+mod walk;
 
 pub use self::{
     memory::{Books, LOOK_WORDS, PRODUCERS},

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::memory::Books;
 use super::outcome::{Outcome, Stalled};
-use super::session::{Reached, Recorded, Role, Session};
+use super::session::{Role, Session};
 use super::subject::Subject;
 use super::trace::Target;
+use super::walk::{Reached, Recorded};
 use crate::error::Error;
 use crate::interrupt;
 

@@ -67,8 +67,7 @@ pub trait Subject: Sized + Send + Sync + 'static {
         false
     }
 
-    /// The worker's thread, and the address of its round, where the subject has a worker of its own that is to be
-    /// swept. It must be known when the subject is made.
+    /// Thread id of the subject's own worker, for [`super::sweep_worker`]. It must be known when the subject is made.
     fn worker(&self) -> Option<u32> {
         None
     }
