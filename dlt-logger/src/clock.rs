@@ -6,7 +6,7 @@ use crate::ring::record::full_ticks;
 use crate::sys::clock::{counter, counter_is_invariant, monotonic_ns};
 
 /// A worker looks at both clocks again after this long.
-const ANCHOR_INTERVAL_NS: u64 = 500_000_000;
+pub(crate) const ANCHOR_INTERVAL_NS: u64 = 500_000_000;
 /// Distance of the two readings from which the first rate is taken.
 const FIRST_INTERVAL: std::time::Duration = std::time::Duration::from_millis(2);
 /// DLT counts time in 0.1 ms.
@@ -112,10 +112,10 @@ impl Converter {
         Self { clock, last: clock.anchor(), rate, known: Known::default() }
     }
 
-    /// Compares the clocks if it is time to. Returns the current ticks.
-    pub(crate) fn refresh(&mut self) -> u64 {
+    /// Compares the clocks if that was last done `interval_ns` ago or before. Returns the current ticks.
+    pub(crate) fn refresh(&mut self, interval_ns: u64) -> u64 {
         let ticks = self.clock.ticks();
-        if self.ns(ticks).abs_diff(self.last.ns) >= ANCHOR_INTERVAL_NS {
+        if self.ns(ticks).abs_diff(self.last.ns) >= interval_ns {
             let now = self.clock.anchor();
             // Between the two anchors the new rate is exact at both ends, however long the worker was away.
             self.rate = rate_between(self.last, now).unwrap_or(self.rate);
@@ -245,7 +245,7 @@ mod tests {
         let clock = Clock::new();
         let mut c = Converter::new(clock);
         c.last.ticks = c.last.ticks.wrapping_sub(1 << 60);
-        let ticks = c.refresh();
+        let ticks = c.refresh(ANCHOR_INTERVAL_NS);
         assert!(c.ns(ticks).abs_diff(monotonic_ns()) < 200_000_000, "found back");
     }
 
@@ -255,7 +255,7 @@ mod tests {
         for _ in 0..20 {
             std::thread::sleep(std::time::Duration::from_millis(30));
             let before = monotonic_ns();
-            let ticks = c.refresh();
+            let ticks = c.refresh(ANCHOR_INTERVAL_NS);
             let after = monotonic_ns();
             let ns = c.ns(ticks);
             assert!(ns + 200_000 >= before && ns <= after + 200_000, "{before} {ns} {after}");

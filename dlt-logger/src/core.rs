@@ -114,6 +114,8 @@ pub(crate) struct Core {
     pub(crate) paused: AtomicU32,
     /// Least time between two loss notes of a worker. Only a test hook changes it.
     pub(crate) note_interval_ns: AtomicU64,
+    /// Time between two comparisons of the clocks by a worker. Only a test hook changes it.
+    pub(crate) anchor_interval_ns: AtomicU64,
     /// What the sink last failed with.
     pub(crate) sink_error: crate::sink::ErrorCell,
 }
@@ -148,6 +150,7 @@ impl Core {
             last_drain: AtomicU32::new(0),
             paused: AtomicU32::new(0),
             note_interval_ns: AtomicU64::new(crate::worker::NOTE_INTERVAL_NS),
+            anchor_interval_ns: AtomicU64::new(crate::clock::ANCHOR_INTERVAL_NS),
             sink_error: crate::sink::ErrorCell::default(),
             config,
         })

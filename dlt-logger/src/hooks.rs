@@ -84,6 +84,12 @@ pub fn say_losses_at_once(context: &Context) {
     context.core().note_interval_ns.store(0, Relaxed);
 }
 
+/// Has workers compare their clocks in every round, or never, instead of twice a second.
+pub fn compare_clocks(context: &Context, in_every_round: bool) {
+    let interval_ns = if in_every_round { 0 } else { u64::MAX };
+    context.core().anchor_interval_ns.store(interval_ns, Relaxed);
+}
+
 /// Address of the function that gives back what a thread had when it ends.
 pub fn thread_end() -> usize {
     thread::ended as *const () as usize

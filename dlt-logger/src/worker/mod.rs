@@ -118,7 +118,7 @@ impl Worker {
         if !self.pipe.is_ready() {
             return None;
         }
-        let now = self.clock.refresh();
+        let now = self.clock.refresh(self.core.anchor_interval_ns.load(Relaxed));
         let mut fill = Fill::default();
         for index in 0..self.lanes.len() {
             for _ in 0..CHUNKS_PER_TURN {
