@@ -14,7 +14,9 @@ use crate::interrupt;
 
 /// Ways that are compared with the recorded one before the stops; one more is after them.
 const COMPARED: usize = 2;
-/// A stop that was not made as it was meant is tried again this often.
+/// Ways of a worker that are looked at to find its usual one.
+const MOST_WAYS: usize = 6;
+/// A stop that was not made as it was meant is tried this often.
 const TRIES: usize = 3;
 
 /// How to sweep.
@@ -195,6 +197,18 @@ impl<S: Subject> Run<'_, S> {
         Ok(recorded)
     }
 
+    /// A worker's way depends on clocks: one that has been seen twice, or the last one if none has.
+    fn usual_way(&mut self, state: usize) -> Result<Recorded, Error> {
+        let mut seen = Vec::new();
+        loop {
+            let recorded = self.record(state, false)?;
+            if seen.len() + 1 >= MOST_WAYS || seen.contains(&recorded.trace) {
+                return Ok(recorded);
+            }
+            seen.push(recorded.trace);
+        }
+    }
+
     /// False if it was interrupted.
     fn state(
         &mut self,
@@ -205,7 +219,7 @@ impl<S: Subject> Run<'_, S> {
         let is_caller = self.role == Role::Caller;
         // The first way of a process may differ: what it needs is bound and mapped.
         self.record(state, false)?;
-        let recorded = self.record(state, is_caller)?;
+        let recorded = if is_caller { self.record(state, true)? } else { self.usual_way(state)? };
         for _ in 0..COMPARED {
             let again = self.record(state, false)?;
             report.unequal.extend(recorded.trace.differs_at(&again.trace));
@@ -218,8 +232,11 @@ impl<S: Subject> Run<'_, S> {
                 return Ok(false);
             }
             progress(report.state, done, targets.len());
-            let look = recorded.looks.get(target.index).copied();
-            let stop = self.patiently(state, &[target], &[look])?;
+            let stop = if is_caller {
+                self.patiently(state, &[target], &[recorded.looks.get(target.index).copied()])?
+            } else {
+                self.patiently_in_new_ways(state, target)?
+            };
             report.book(stop);
         }
         if is_caller {
@@ -255,6 +272,20 @@ impl<S: Subject> Run<'_, S> {
             targets[(random >> 33) as usize % targets.len()]
         };
         (0..self.options.pairs).map(|_| [next(), next()]).collect()
+    }
+
+    /// The same for one stop of a worker, whose way depends on clocks: if it did not come there, the stop is sought in the
+    /// way that it takes by now.
+    fn patiently_in_new_ways(&mut self, state: usize, target: Target) -> Result<Finding, Error> {
+        let mut finding = self.patiently(state, &[target], &[None])?;
+        for _ in 0..TRIES {
+            if finding.outcome != Outcome::NotReached || interrupt::requested() {
+                break;
+            }
+            let Some(found) = self.record(state, false)?.trace.find(&target) else { continue };
+            finding = Finding { indices: vec![target.index], ..self.patiently(state, &[found], &[None])? };
+        }
+        Ok(finding)
     }
 
     /// A stop that is not made as it was meant is tried again: a branch may depend on time.

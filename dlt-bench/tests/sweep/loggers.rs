@@ -71,7 +71,7 @@ fn dlt_logger_block_with_timeout_is_clean() -> Result<(), Error> {
 fn dlt_loggers_worker_is_clean() -> Result<(), Error> {
     let make = |_: &_| DltWorker::<OVERWRITE>::new();
     let report = sweep_worker("worker", &make, hooks::worker_round(), &options(WATCHDOG), &mut silent)?;
-    assert_eq!(report.states.len(), 5);
+    assert_eq!(report.states.len(), 6);
     expect_clean(&report);
     Ok(())
 }

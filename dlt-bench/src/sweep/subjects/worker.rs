@@ -10,11 +10,14 @@ use super::super::memory::{Books, NEWCOMER, VICTIMS};
 use super::super::subject::{Caller, Subject};
 use super::dlt::{BLOCK, CHORES, Dlt};
 use crate::load::message::TEXT;
+use crate::measure::clock::monotonic_ns;
 
 /// Messages that a lane holds: few, so that a round is over after some thousand instructions.
 const CAPACITY: usize = 32;
 /// The stopped worker's buffer cannot be flushed; that has to end as well.
 const FLUSH: Duration = Duration::from_millis(2);
+/// DLT counts time in 0.1 ms.
+const NS_PER_TICK: u64 = 100_000;
 
 /// What the worker finds in its round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +30,12 @@ enum State {
     Overload,
     /// A lane that it does not know yet, of a thread that has ended.
     NewLane,
+    /// A few messages, and it is time to compare the clocks. In the other states it never is: the way depends on it.
+    Clock,
 }
 
-const ALL: [State; 5] = [State::Nothing, State::Few, State::Full, State::Overload, State::NewLane];
+const ALL: [State; 6] =
+    [State::Nothing, State::Few, State::Full, State::Overload, State::NewLane, State::Clock];
 
 /// dlt-logger with two buffers, in the overflow mode with this number.
 #[derive(Debug)]
@@ -57,11 +63,18 @@ pub struct Producer {
     buffer: usize,
 }
 
+/// Waits until a DLT time stamp has just begun: what is logged now has one time, on which the worker's way depends.
+fn await_tick() {
+    while monotonic_ns() % NS_PER_TICK > NS_PER_TICK / 4 {
+        std::hint::spin_loop();
+    }
+}
+
 impl<const MODE: u8> Subject for DltWorker<MODE> {
     type Producer = Producer;
 
     const STATES: &'static [&'static str] =
-        &["nothing to deliver", "a few messages", "full", "overload", "new lane"];
+        &["nothing to deliver", "a few messages", "full", "overload", "new lane", "clocks compared"];
     const CHORES: &'static [&'static str] = &CHORES;
     const CROWD_CALLS: u64 = CAPACITY as u64 - 6;
 
@@ -100,9 +113,10 @@ impl<const MODE: u8> Subject for DltWorker<MODE> {
     }
 
     fn place(&self, state: usize, caller: &mut Caller<Self>) {
+        hooks::compare_clocks(&self.0.context(0), ALL[state] == State::Clock);
         let messages = match ALL[state] {
             State::Nothing => 0,
-            State::Few => 3,
+            State::Few | State::Clock => 3,
             State::Full => CAPACITY - 1,
             // In BlockWithTimeout each refused call takes the timeout.
             State::Overload if MODE == BLOCK => CAPACITY + 1,
@@ -113,6 +127,7 @@ impl<const MODE: u8> Subject for DltWorker<MODE> {
                 1
             }
         };
+        await_tick();
         (0..messages).for_each(|_| caller.log());
     }
 
