@@ -61,6 +61,8 @@ pub(crate) struct WorkerShared {
     pub(crate) tid: AtomicU32,
     /// 1 after its last drain. Stored with Release, waited for with Acquire.
     pub(crate) done: AtomicU32,
+    /// 1 while it sleeps for long because it found nothing. A hint.
+    pub(crate) is_idle: AtomicU32,
     /// 1 while it is held back by [`Core::paused`]. Stored with Release, waited for with Acquire.
     pub(crate) is_paused: AtomicU32,
     pub(crate) wakeups: AtomicU64,
@@ -245,6 +247,12 @@ impl Core {
     /// Index of the worker that drains this buffer.
     pub(crate) fn worker_of(&self, buffer: usize) -> usize {
         buffer % self.workers.len()
+    }
+
+    /// A lane that this worker drains holds messages. A reading, not a promise.
+    pub(crate) fn has_messages_for(&self, worker: usize) -> bool {
+        let buffers = self.buffers.iter().skip(worker).step_by(self.workers.len());
+        buffers.flat_map(|buffer| buffer.lanes.iter()).any(|lane| lane.ring().has_messages())
     }
 
     /// Wakes every worker that sleeps.

@@ -192,3 +192,30 @@ fn one_writev_a_batch() {
         assert_eq!(logger.stats().writev_calls(), 1000u64.div_ceil(batch as u64), "batches of {batch}");
     }
 }
+
+/// After a pause all workers sleep long, but not at the same time, and whoever wakes looks after the others' lanes: a
+/// message waits for the next wake-up of any of sixteen workers, not for that of its own, which is eight wake-ups later.
+#[test]
+fn first_message_after_a_pause_is_delivered_by_the_next_wakeup_of_any_worker() {
+    let logger = Logger::builder("IDLE")
+        .config(Config::default().with_num_buffers(16))
+        .sink(Sink::Null)
+        .build()
+        .unwrap();
+    let context = logger.context("CTX1").unwrap();
+    logger.prepare_thread();
+    let mut waited: Vec<u64> = (1..=15u64)
+        .map(|round| {
+            // Until all of them are idle, and any phase of their sleeps.
+            std::thread::sleep(Duration::from_millis(450 + round * 7));
+            let before = logger.stats().wakeups();
+            assert_eq!(dlt_info!(context, round), Outcome::Accepted);
+            while logger.stats().total().sent < round {
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            logger.stats().wakeups() - before
+        })
+        .collect();
+    waited.sort_unstable();
+    assert!(waited[7] <= 3, "wake-ups of any worker until it was delivered: {waited:?}");
+}

@@ -156,6 +156,11 @@ pub(crate) struct Ring<'a> {
 }
 
 impl Ring<'_> {
+    /// There are messages that the worker has not copied yet. A reading, not a promise.
+    pub(crate) fn has_messages(&self) -> bool {
+        self.control.producer.tail.load(Relaxed) > self.control.consumer.head.load(Relaxed)
+    }
+
     /// Messages in the ring that the worker has not copied yet, and words likewise. A reading, not a promise.
     pub(crate) fn fill(&self) -> (u64, u64) {
         let p = &self.control.producer;

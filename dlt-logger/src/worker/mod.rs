@@ -72,7 +72,7 @@ impl Worker {
             staging: Staging::new(&core, output.framing(), delivery.sampling()),
             pipe: Pipe::new(Arc::clone(&core), index, output, delivery),
             notes: Notes::new(index, clock.ns(core.clock.ticks())),
-            pace: Pace::new(core.workers.len()),
+            pace: Pace::new(index, core.workers.len()),
             copy: Vec::new(),
             rested_ns: clock.ns(core.clock.ticks()),
             clock,
@@ -170,7 +170,7 @@ impl Worker {
         let now = self.clock.ns(self.core.clock.ticks());
         let elapsed = Duration::from_nanos(now.saturating_sub(self.rested_ns));
         self.rested_ns = now;
-        match self.pace.after(fill, elapsed) {
+        match self.pace.after(fill, now, elapsed) {
             _ if waiting > 0 => {}
             Rest::None => {}
             Rest::Spin(time) => {
@@ -179,8 +179,23 @@ impl Worker {
                     std::hint::spin_loop();
                 }
             }
-            Rest::Sleep(time) if self.core.is_closed() => self.sleep(time.min(ENDING)),
+            Rest::Sleep(time) | Rest::Idle(time) if self.core.is_closed() => self.sleep(time.min(ENDING)),
             Rest::Sleep(time) => self.sleep(time),
+            Rest::Idle(time) => {
+                self.wake_idle_workers();
+                self.shared().is_idle.store(1, Relaxed);
+                self.sleep(time);
+                self.shared().is_idle.store(0, Relaxed);
+            }
+        }
+    }
+
+    /// Wakes other workers that sleep for long while there is something for them.
+    fn wake_idle_workers(&self) {
+        for (index, shared) in self.core.workers.iter().enumerate() {
+            if index != self.index && shared.is_idle.load(Relaxed) != 0 && self.core.has_messages_for(index) {
+                shared.wake();
+            }
         }
     }
 

@@ -3,7 +3,8 @@
 //! A lane whose lines are polled every 20 µs makes the log call half as expensive again; one that is polled every few
 //! milliseconds costs the call nothing. So the worker is as lazy as the fill of the lanes allows: it aims at finding
 //! them an eighth full. What its laziness costs is bounded: the delay of a message under way by [`ACTIVE_MAX`], the
-//! wake-ups of all idle workers together by 80 a second.
+//! wake-ups of all idle workers together by 80 a second. Those are spread evenly, and whoever is awake looks whether a
+//! worker that sleeps has something to do.
 
 use std::time::Duration;
 
@@ -36,6 +37,29 @@ impl Fill {
     }
 }
 
+/// A worker that is idle sleeps until one of these times: multiples of its longest sleep, shifted so that the wake-ups of
+/// all workers are spread evenly. Whoever wakes looks at the lanes of all that sleep so, hence a message waits for the
+/// next wake-up of any of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timetable {
+    period_ns: u64,
+    offset_ns: u64,
+}
+
+impl Timetable {
+    fn new(index: usize, workers: usize) -> Self {
+        let step_ns = 1_000_000_000 / u64::from(IDLE_WAKEUPS_PER_S);
+        Self { period_ns: step_ns * workers as u64, offset_ns: step_ns * index as u64 }
+    }
+
+    /// From `now_ns` to the next time, but no less than half a period: then the one after it.
+    fn until_next(self, now_ns: u64) -> Duration {
+        let past_ns = (now_ns + self.period_ns - self.offset_ns) % self.period_ns;
+        let left_ns = self.period_ns - past_ns;
+        Duration::from_nanos(if left_ns < self.period_ns / 2 { left_ns + self.period_ns } else { left_ns })
+    }
+}
+
 /// What a worker does until its next round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rest {
@@ -45,18 +69,21 @@ pub(crate) enum Rest {
     Spin(Duration),
     /// Leave the processor.
     Sleep(Duration),
+    /// The same, idle: others look after its lanes too.
+    Idle(Duration),
 }
 
 /// The pace of one worker.
 #[derive(Debug)]
 pub(crate) struct Pace {
     sleep: Duration,
-    idle_max: Duration,
+    timetable: Timetable,
 }
 
 impl Pace {
-    pub(crate) fn new(workers: usize) -> Self {
-        Self { sleep: ACTIVE_MAX, idle_max: Duration::from_secs(1) * workers as u32 / IDLE_WAKEUPS_PER_S }
+    /// Of the worker with this index.
+    pub(crate) fn new(index: usize, workers: usize) -> Self {
+        Self { sleep: ACTIVE_MAX, timetable: Timetable::new(index, workers) }
     }
 
     /// How long to sleep while the sink takes nothing.
@@ -64,12 +91,16 @@ impl Pace {
         Duration::from_millis(50)
     }
 
-    /// What to do after a round that found this, `elapsed` after the round before.
-    pub(crate) fn after(&mut self, fill: Fill, elapsed: Duration) -> Rest {
+    /// What to do after a round that ended at `now_ns` and found this, `elapsed` after the round before.
+    pub(crate) fn after(&mut self, fill: Fill, now_ns: u64, elapsed: Duration) -> Rest {
         let Fill { found, capacity } = fill;
         if found == 0 {
-            self.sleep = (self.sleep * 2).clamp(MIN, self.idle_max.max(ACTIVE_MAX));
-            return Rest::Sleep(self.sleep);
+            let idle_max = Duration::from_nanos(self.timetable.period_ns);
+            self.sleep = (self.sleep * 2).clamp(MIN, idle_max.max(ACTIVE_MAX));
+            if self.sleep < idle_max {
+                return Rest::Sleep(self.sleep);
+            }
+            return Rest::Idle(self.timetable.until_next(now_ns));
         }
         if found * BUSY >= capacity {
             self.sleep = MIN / 2;
@@ -94,25 +125,25 @@ mod tests {
 
     #[test]
     fn a_quarter_full_is_busy() {
-        let mut pace = Pace::new(4);
-        assert_eq!(pace.after(Fill { found: 512, capacity: 2048 }, ROUND), Rest::None);
-        assert_ne!(pace.after(Fill { found: 511, capacity: 2048 }, ROUND), Rest::None);
+        let mut pace = Pace::new(0, 4);
+        assert_eq!(pace.after(Fill { found: 512, capacity: 2048 }, 0, ROUND), Rest::None);
+        assert_ne!(pace.after(Fill { found: 511, capacity: 2048 }, 0, ROUND), Rest::None);
     }
 
     #[test]
     fn active_sleeps_settle_at_an_eighth_and_are_bounded() {
-        let mut pace = Pace::new(4);
+        let mut pace = Pace::new(0, 4);
         // 400 messages a millisecond into 2048: an eighth is 0.64 ms.
         let mut rest = Rest::Sleep(ROUND);
         for _ in 0..50 {
             let Rest::Sleep(slept) = rest else { panic!("{rest:?}") };
             let found = (slept.as_nanos() as u64 * 400 / 1_000_000).min(511);
-            rest = pace.after(Fill { found, capacity: 2048 }, slept);
+            rest = pace.after(Fill { found, capacity: 2048 }, 0, slept);
         }
         let Rest::Sleep(slept) = rest else { panic!("{rest:?}") };
         assert!((Duration::from_micros(600)..Duration::from_micros(680)).contains(&slept), "{slept:?}");
         for _ in 0..50 {
-            rest = pace.after(Fill { found: 1, capacity: 2048 }, ACTIVE_MAX);
+            rest = pace.after(Fill { found: 1, capacity: 2048 }, 0, ACTIVE_MAX);
         }
         assert_eq!(rest, Rest::Sleep(ACTIVE_MAX));
     }
@@ -120,19 +151,38 @@ mod tests {
     /// 30 messages a microsecond: an eighth of 2048 is 8.5 µs, too short to sleep and too long to look all the time.
     #[test]
     fn a_fast_producer_is_met_without_sleep_and_without_small_batches() {
-        let mut pace = Pace::new(4);
-        let rest = pace.after(Fill { found: 30, capacity: 2048 }, Duration::from_micros(1));
+        let mut pace = Pace::new(0, 4);
+        let rest = pace.after(Fill { found: 30, capacity: 2048 }, 0, Duration::from_micros(1));
         let Rest::Spin(time) = rest else { panic!("{rest:?}") };
         assert!((8_000..9_000).contains(&time.as_nanos()), "{time:?}");
     }
 
+    /// Ten seconds without a message: as many wake-ups as allowed, and no long time without one.
     #[test]
-    fn idle_wakeups_of_all_workers_stay_below_the_bound() {
+    fn idle_wakeups_are_bounded_and_spread_evenly() {
         for workers in [1, 4, 64] {
-            let mut pace = Pace::new(workers);
-            let rest = (0..30).map(|_| pace.after(Fill::default(), ROUND)).last();
-            let Some(Rest::Sleep(sleep)) = rest else { panic!("{rest:?}") };
-            assert!(workers as f64 / sleep.as_secs_f64() <= 80.1, "{workers} workers, {sleep:?}");
+            let mut wakeups = Vec::new();
+            for index in 0..workers {
+                let mut pace = Pace::new(index, workers);
+                let mut now_ns = 77_000_000 * index as u64;
+                while now_ns < 20_000_000_000 {
+                    let (Rest::Sleep(slept) | Rest::Idle(slept)) = pace.after(Fill::default(), now_ns, ROUND)
+                    else {
+                        panic!("an idle worker sleeps")
+                    };
+                    // A little late, as sleeps are.
+                    now_ns += slept.as_nanos() as u64 + 20_000;
+                    wakeups.push(now_ns);
+                }
+            }
+            wakeups.retain(|&at| (10_000_000_000..20_000_000_000).contains(&at));
+            wakeups.sort_unstable();
+            assert!((798..=802).contains(&wakeups.len()), "{workers} workers: {} in 10 s", wakeups.len());
+            let longest = wakeups.windows(2).map(|pair| pair[1] - pair[0]).max();
+            assert!(
+                longest.is_some_and(|ns| ns < 13_000_000),
+                "{workers} workers: {longest:?} ns without a wake-up"
+            );
         }
     }
 
