@@ -10,6 +10,10 @@ use super::support::{load, tid};
 
 const PRODUCERS: usize = 4;
 const WINDOW: Duration = Duration::from_millis(1500);
+/// Times that a holder was held up while another producer had a processor, before anything is said of who went on.
+const ENOUGH: u64 = 20;
+/// Windows in which a machine that is busy with other work must give that many.
+const MOST_WINDOWS: usize = 20;
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -26,9 +30,28 @@ struct Seen {
 
 /// What the probe sees of four producers that do `call` without a pause.
 fn watch(probe: &Probe, call: impl Fn(&mut [u64; 64]) + Sync) -> Seen {
+    let mut seen = Seen::default();
+    watch_on(probe, &mut seen, call);
+    seen
+}
+
+/// The same until others had a processor often enough while one was held up.
+fn watch_long(probe: &Probe, call: impl Fn(&mut [u64; 64]) + Sync) -> Seen {
+    let mut seen = Seen::default();
+    for _ in 0..MOST_WINDOWS {
+        watch_on(probe, &mut seen, &call);
+        if seen.others_ran >= ENOUGH {
+            break;
+        }
+    }
+    assert!(seen.others_ran >= ENOUGH, "too busy a machine: {seen:?}");
+    seen
+}
+
+/// Adds one window.
+fn watch_on(probe: &Probe, seen: &mut Seen, call: impl Fn(&mut [u64; 64]) + Sync) {
     let stop = AtomicBool::new(false);
     let barrier = Barrier::new(PRODUCERS + 1);
-    let mut seen = Seen::default();
     std::thread::scope(|scope| {
         let producer = |index| {
             let slot = probe.slots().slot(index);
@@ -63,7 +86,6 @@ fn watch(probe: &Probe, call: impl Fn(&mut [u64; 64]) + Sync) -> Seen {
             seen.calls += calls;
         }
     });
-    seen
 }
 
 fn work(own: &mut [u64; 64]) {
@@ -76,11 +98,10 @@ fn work(own: &mut [u64; 64]) {
 #[test]
 fn private_work_is_only_preempted_and_others_go_on() {
     let Some(probe) = load(Options::default()) else { return };
-    let seen = watch(&probe, work);
+    let seen = watch_long(&probe, work);
     assert_eq!((seen.syscalls, seen.blocked, seen.yielded, seen.long_slices), (0, 0, 0, 0), "{seen:?}");
     assert!(seen.held_up > 10, "{seen:?}");
     // On a busy machine all producers may be off the processors at once: nobody can go on then.
-    assert!(seen.others_ran > 10, "{seen:?}");
     assert!(seen.others_went_on >= seen.others_ran, "{seen:?}");
 }
 
@@ -97,7 +118,7 @@ fn a_mutex_blocks_in_call() {
 fn a_spinlock_spends_slices_in_one_call() {
     let Some(probe) = load(Options::default()) else { return };
     let lock = AtomicBool::new(false);
-    let seen = watch(&probe, |own| {
+    let seen = watch_long(&probe, |own| {
         while lock.swap(true, Acquire) {
             std::hint::spin_loop();
         }
