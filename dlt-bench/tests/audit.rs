@@ -120,6 +120,11 @@ fn repeated_rows_are_judged_as_one() {
     assert_eq!(evidence.producers.len(), 8);
     assert_eq!((evidence.lost_producers, evidence.ledger.unwatched_producers), (0, 0));
     assert!(evidence.overlap_ns > 2_000_000_000, "{} ns", evidence.overlap_ns);
+    // The map has room for 4096: whoever was watched is out of it.
+    let producers = evidence.producers.iter().map(|p| p.tid);
+    let watched: Vec<u32> = producers.chain(evidence.companions.iter().map(|c| c.seen.tid)).collect();
+    assert!(watched.len() > 8, "producers, workers and collector: {watched:?}");
+    assert!(watched.iter().all(|&tid| session.probe().read(tid).is_err()), "{watched:?}");
     assert_eq!(verdict, Verdict::Pass, "{reasons:?} {:#?}", evidence.waits);
 }
 

@@ -101,6 +101,8 @@ fn sing(probe: &Probe, cpu: usize, slot: usize) -> Result<Report, Error> {
     inside(&words);
     let stops = tracer.as_ref().map(sys::Tracer::go_and_wait);
     let after = probe.edge()?;
+    probe.unwatch(sys::gettid())?;
+    words.retire();
     drop(tracer);
     let no_stops = match stops {
         Some(true) => None,

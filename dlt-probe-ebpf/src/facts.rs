@@ -97,41 +97,17 @@ impl Facts {
 
 /// Members of `pt_regs` as in the kernel's user API: rsi and rdx; TS_COMPAT.
 #[cfg(target_arch = "x86_64")]
-const ARCH: Config =
-    Config { argument_1: 104, argument_2: 96, compat_mask: 2, nr_poll: libc::SYS_poll as u32, ..ZERO };
+const ARCH: Config = Config {
+    argument_1: 104,
+    argument_2: 96,
+    compat_mask: 2,
+    nr_poll: libc::SYS_poll as u32,
+    ..Config::ZERO
+};
 /// x1 and x2; TIF_32BIT.
 #[cfg(target_arch = "aarch64")]
 const ARCH: Config =
-    Config { argument_1: 8, argument_2: 16, compat_mask: 1 << 22, nr_poll: u32::MAX, ..ZERO };
-
-const ZERO: Config = Config {
-    tgid: 0,
-    use_namespace: 0,
-    has_state_argument: 0,
-    state: 0,
-    nvcsw: 0,
-    pid: 0,
-    task_tgid: 0,
-    start_time: 0,
-    run_time: 0,
-    compat: 0,
-    compat_mask: 0,
-    argument_1: 0,
-    argument_2: 0,
-    sample_ns: 0,
-    stacks: 0,
-    nr_futex: 0,
-    nr_waitv: 0,
-    nr_writev: 0,
-    nr_yield: 0,
-    nr_nanosleep: 0,
-    nr_clock_nanosleep: 0,
-    nr_poll: 0,
-    nr_ppoll: 0,
-    nr_futex2: 0,
-    ns_dev: 0,
-    ns_ino: 0,
-};
+    Config { argument_1: 8, argument_2: 16, compat_mask: 1 << 22, nr_poll: u32::MAX, ..Config::ZERO };
 
 /// Not the crate's look-up by name, which keeps the last type of a name whatever its kind.
 fn find_struct<'a>(btf: &'a Btf, name: &str) -> Result<&'a Struct, String> {

@@ -112,6 +112,7 @@ pub struct Probe {
     /// Hold the programs on their tracepoints.
     links: Mutex<Vec<Link>>,
     threads: OwnedFd,
+    pending: OwnedFd,
     slots: SlotTable,
     has_page_faults: bool,
     options: Options,
@@ -159,7 +160,7 @@ impl Probe {
             missing: format!("failed to read the kernel's BTF: {error}"),
             remedy: "a kernel with CONFIG_DEBUG_INFO_BTF is needed".into(),
         })?;
-        let threads = map_fd(&ebpf, "THREADS")?;
+        let (threads, pending) = (map_fd(&ebpf, "THREADS")?, map_fd(&ebpf, "PENDING")?);
         let slots = Mapping::of_map(map_fd(&ebpf, "SLOTS")?.as_fd(), MAX_SLOTS as usize * size_of::<Slot>())
             .map_err(|source| Error::Io { action: "map the in-call words", source })?;
         let statistics =
@@ -170,6 +171,7 @@ impl Probe {
             ebpf: Mutex::new(ebpf),
             links: Mutex::new(links),
             threads,
+            pending,
             slots: SlotTable::mapped(slots),
             has_page_faults,
             options,
@@ -204,11 +206,14 @@ impl Probe {
             .map_err(|source| Error::Io { action: "watch a thread", source })
     }
 
-    /// Ends watching a thread, which makes room for another. Its record is gone.
+    /// Ends watching a thread, which makes room for another. Its record is gone, and so is the stack that was kept for the end of
+    /// its wait.
     ///
     /// # Errors
     /// It is not watched.
     pub fn unwatch(&self, tid: u32) -> Result<(), Error> {
+        // Mostly there is none.
+        let _ = sys::delete_element(self.pending.as_fd(), tid);
         sys::delete_element(self.threads.as_fd(), tid)
             .map_err(|source| Error::Io { action: "end watching a thread", source })
     }

@@ -306,6 +306,38 @@ pub struct Config {
     pub ns_ino: u64,
 }
 
+impl Config {
+    /// Watches nothing. A constant, which a derived `Default` is not: the programs' global begins with it.
+    pub const ZERO: Self = Self {
+        tgid: 0,
+        use_namespace: 0,
+        has_state_argument: 0,
+        state: 0,
+        nvcsw: 0,
+        pid: 0,
+        task_tgid: 0,
+        start_time: 0,
+        run_time: 0,
+        compat: 0,
+        compat_mask: 0,
+        argument_1: 0,
+        argument_2: 0,
+        sample_ns: 0,
+        stacks: 0,
+        nr_futex: 0,
+        nr_waitv: 0,
+        nr_writev: 0,
+        nr_yield: 0,
+        nr_nanosleep: 0,
+        nr_clock_nanosleep: 0,
+        nr_poll: 0,
+        nr_ppoll: 0,
+        nr_futex2: 0,
+        ns_dev: 0,
+        ns_ino: 0,
+    };
+}
+
 /// Indices of the ledger: what was lost. All zero, or nothing is proven.
 pub mod ledger {
     /// Stack samples that the ring buffer refused.

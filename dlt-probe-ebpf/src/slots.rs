@@ -36,6 +36,9 @@ impl SlotTable {
     }
 }
 
+/// Word of a slot in which the programs keep since when its thread has had a processor.
+const ON_NS: usize = std::mem::offset_of!(Slot, on_ns) / 8;
+
 /// One producer's in-call words. Only that producer writes them.
 #[derive(Clone)]
 pub struct SlotPtr {
@@ -58,7 +61,7 @@ impl fmt::Debug for SlotPtr {
 impl SlotPtr {
     #[inline(always)]
     fn word(&self, index: usize) -> &AtomicU64 {
-        // SAFETY: `words` points to a `Slot`, which is `repr(C)` and begins with three u64, in a mapping that is kept alive.
+        // SAFETY: `words` points to a `Slot`, which is `repr(C)` and has only words of 64 bits, in a mapping that is kept alive.
         unsafe { &*self.words.add(index) }
     }
 
@@ -77,6 +80,11 @@ impl SlotPtr {
         self.word(0).store(0, Relaxed);
         let calls = self.word(1);
         calls.store(calls.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// The thread is not watched any more: the programs, which would say so at its last switch, no longer see it.
+    pub fn retire(&self) {
+        self.word(ON_NS).store(0, Relaxed);
     }
 
     /// Finished calls.

@@ -114,20 +114,31 @@ fn check(tools: &ToolChain) -> Result<ExitCode> {
 /// Builds the programs in `package`; returns the object.
 fn build(tools: &ToolChain, package: &Path) -> Result<PathBuf> {
     let target = shell::target_folder()?.join("ebpf");
-    // No path of this machine in the object: it is the same wherever it is built.
-    let flags = format!(
-        "-C link-arg=--btf -C debuginfo=2 --remap-path-prefix={}=. --remap-path-prefix={}=cargo",
-        package.display(),
-        tool_chain::cargo_home()?.display()
-    );
+    let mut flags = vec!["-Clink-arg=--btf".to_owned(), "-Cdebuginfo=2".to_owned()];
+    flags.extend(remapped(package)?.into_iter().map(|(from, to)| format!("--remap-path-prefix={from}={to}")));
     let mut command = tools.cargo();
     command
         .args(["build", "--release", "--locked", "--target", TARGET, "--target-dir"])
         .arg(&target)
         .current_dir(package)
-        .env("RUSTFLAGS", flags);
+        // Unlike RUSTFLAGS it takes paths with blanks.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     must(&mut command)?;
     Ok(target.join(TARGET).join("release/dlt_probe"))
+}
+
+/// Prefixes of paths, and what stands for them: nothing of this machine is in the object, which is the same wherever it is
+/// built. Of several that match the compiler takes the last one.
+fn remapped(package: &Path) -> Result<Vec<(String, &'static str)>> {
+    let home = tool_chain::cargo_home()?;
+    let mut all = vec![(package.display().to_string(), "."), (home.display().to_string(), "cargo")];
+    // One folder for each registry, named after its address.
+    if let Ok(registries) = std::fs::read_dir(home.join("registry/src")) {
+        for registry in registries {
+            all.push((registry?.path().display().to_string(), "registry"));
+        }
+    }
+    Ok(all)
 }
 
 /// What the object is built from, and with: one `name value` a line.

@@ -242,6 +242,12 @@ impl Session {
         Ok((evidence, window.counts))
     }
 
+    /// The thread's window is over. Its room in the probe's map is needed: a whole run watches thousands of threads.
+    fn forget(&self, tid: u32) {
+        // A producer beyond the slots was never watched.
+        let _ = self.probe.unwatch(tid);
+    }
+
     /// A canary on each processor.
     pub fn sing(&self) -> CanaryEvidence {
         sing(&self.probe)
@@ -350,18 +356,18 @@ impl Watcher for Session {
     }
 
     fn end(&self) {
-        OWN.with_borrow_mut(|own| {
-            let Some(Own { name, tid, slot, before: Some((before, calls, begin)) }) = own.take() else {
-                return;
-            };
-            let Ok(after) = self.probe.edge() else { return };
+        let Some(Own { name, tid, slot, before }) = OWN.take() else { return };
+        let edges = before.and_then(|before| Some((before, self.probe.edge().ok()?)));
+        if let Some(((before, calls, begin), after)) = edges {
             let end = monotonic_ns();
             let calls = slot.calls() - calls;
             let evidence = ThreadEvidence::between(name, tid, &before, &after, calls, end - begin);
             let mut window = lock(&self.window);
             window.producers.push(evidence);
             window.times.push((begin, end));
-        });
+        }
+        self.forget(tid);
+        slot.retire();
     }
 
     fn close(&self) {
@@ -385,6 +391,7 @@ impl Watcher for Session {
                 let seen = ThreadEvidence { name, tid, ..ThreadEvidence::of_counters(&before, &after) };
                 window.seen.push(Companion { role, seen });
             }
+            self.forget(tid);
         }
         if let Some(asked) = window.asked.take() {
             let heard = self.choir.answer(asked);

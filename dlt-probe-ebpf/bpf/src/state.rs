@@ -36,34 +36,7 @@ pub static STACKS: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 
 /// Set at load. The name carries the version of the records: a loader that knows other records finds no such global.
 #[unsafe(no_mangle)]
-pub static CONFIG_V2: Config = Config {
-    tgid: 0,
-    use_namespace: 0,
-    has_state_argument: 0,
-    state: 0,
-    nvcsw: 0,
-    pid: 0,
-    task_tgid: 0,
-    start_time: 0,
-    run_time: 0,
-    compat: 0,
-    compat_mask: 0,
-    argument_1: 0,
-    argument_2: 0,
-    sample_ns: 0,
-    stacks: 0,
-    nr_futex: 0,
-    nr_waitv: 0,
-    nr_writev: 0,
-    nr_yield: 0,
-    nr_nanosleep: 0,
-    nr_clock_nanosleep: 0,
-    nr_poll: 0,
-    nr_ppoll: 0,
-    nr_futex2: 0,
-    ns_dev: 0,
-    ns_ino: 0,
-};
+pub static CONFIG_V2: Config = Config::ZERO;
 
 /// One field of the configuration; read so that the compiler does not take the value above for the truth.
 macro_rules! config {
@@ -244,7 +217,7 @@ pub fn mark_running(thread: &Thread, now: u64, is_running: bool) {
     }
 }
 
-/// The thread has ended: its id of the first pid namespace may be another one's soon.
+/// The thread ends, watched or not any more: its id of the first pid namespace may be another one's soon.
 #[inline(always)]
 pub fn forget_alias(task: u64) {
     if config!(use_namespace) != 0 {

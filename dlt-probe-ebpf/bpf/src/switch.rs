@@ -39,6 +39,9 @@ pub fn on_switch(ctx: &BtfTracePointContext) {
     if let Some((tid, thread)) = leaving {
         leave(ctx, tid, thread, previous, preempted, state);
     }
+    if !preempted && state & STATE_DEAD != 0 {
+        forget_alias(previous);
+    }
     if let Some((tid, thread)) = of_task(next) {
         arrive(tid, thread, next);
     }
@@ -101,9 +104,6 @@ fn leave(ctx: &BtfTracePointContext, tid: u32, thread: &mut Thread, task: u64, p
     thread.left[why as usize][inside as usize] += 1;
     thread.off_ns = now;
     mark_running(thread, now, false);
-    if matches!(why, Leave::Dead) {
-        forget_alias(task);
-    }
     thread.off_kind = why as u64;
     thread.off_in_call = inside as u64;
     if inside && matches!(why, Leave::Preempted) {
