@@ -21,7 +21,7 @@ pub(crate) struct Options {
     install: bool,
 }
 
-const PACKAGES: [&str; 4] = ["dlt-logger", "dlt-probe-ebpf", "dlt-bench", "xtask"];
+const PACKAGES: [&str; 5] = ["dlt-logger", "dlt-probe-ebpf", "dlt-peers", "dlt-bench", "xtask"];
 
 struct Step<'a> {
     name: &'static str,

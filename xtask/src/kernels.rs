@@ -85,6 +85,8 @@ fn static_benchmark() -> Result<PathBuf> {
     must(
         cargo()
             .args(["build", "--release", "--package", "dlt-bench", "--bin", "dlt-bench", "--target", &host])
+            // Other loggers are not compared with there, and one of them is a C library.
+            .args(["--no-default-features"])
             .env("RUSTFLAGS", "-C target-feature=+crt-static -C force-frame-pointers=yes")
             .env("CARGO_PROFILE_RELEASE_LTO", "off"),
     )?;

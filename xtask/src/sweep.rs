@@ -191,6 +191,10 @@ fn build(layout: Layout, target: &Path) -> Result<PathBuf> {
     command
         .args(["build", "--release", "--package", "dlt-bench", "--bin", "dlt-bench", "--target-dir"])
         .arg(&folder);
+    if layout != Layout::Default {
+        // Only the logger's own calls are swept there.
+        command.arg("--no-default-features");
+    }
     match layout {
         Layout::Default => {}
         Layout::Opt2 => {
