@@ -19,6 +19,7 @@ Examples:
   dlt-bench -c overflow-all                       what each overflow mode does under overload
   dlt-bench quick                                 the most important figures in half a minute
   dlt-bench -c buffer-all --json report.json      tables for you, JSON for a program
+  dlt-bench -c floor                              what the machine allows, each figure a multiple of a log call's floor
   dlt-bench -c concurrency-single --sink null     the log call beside the floor of this machine
   dlt-bench -c concurrency-mpsc --logger mutex    the same load on a logger that waits for a lock
   dlt-bench -c overflow-all --profile --out run   the same under the kernel probe, with flamegraphs (root)

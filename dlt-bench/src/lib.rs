@@ -9,6 +9,7 @@
 //! | [`collector`] | the receiver |
 //! | [`measure`] | clocks, CPU time, latencies, the floor |
 //! | [`report`] | rows, tables, JSON |
+//! | [`floor`] | the case that measures what the machine allows |
 //! | [`audit`], [`stacks`] | the kernel probe's evidence, the verdict, flamegraphs |
 //! | [`suspend`] | cases that stop threads and watch the others |
 //! | [`stop`] | threads of a child process that are really stopped |
@@ -32,6 +33,7 @@ pub mod control;
 pub mod daemon;
 pub mod error;
 pub mod exit_code;
+pub mod floor;
 pub mod interrupt;
 pub mod load;
 pub mod measure;

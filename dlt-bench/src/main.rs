@@ -10,6 +10,7 @@ use dlt_bench::cli::{self, Request};
 use dlt_bench::config::Config;
 use dlt_bench::error::Error;
 use dlt_bench::exit_code::ExitCode;
+use dlt_bench::floor;
 use dlt_bench::interrupt;
 use dlt_bench::report::output::{JsonTarget, Outputs};
 use dlt_bench::selftest;
@@ -36,6 +37,9 @@ fn main() -> std::process::ExitCode {
 
 fn run(config: &Config) -> Result<ExitCode, Error> {
     install_interrupt()?;
+    if floor::is_asked(config)? {
+        return floor::run(config, Outputs::open(config.json.clone(), config.out.as_deref())?);
+    }
     let suspensions = suspend::driver::prepare(config)?;
     let outputs = Outputs::open(config.json.clone(), config.out.as_deref())?;
     if let Some(prepared) = suspensions {

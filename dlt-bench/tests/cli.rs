@@ -10,6 +10,8 @@ mod cases;
 mod daemon;
 #[path = "suite/endings.rs"]
 mod endings;
+#[path = "suite/floor.rs"]
+mod floor;
 #[path = "suite/misfits.rs"]
 mod misfits;
 #[path = "suite/refusals.rs"]

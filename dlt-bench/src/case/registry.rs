@@ -27,6 +27,8 @@ pub enum Runner {
     Rows(fn(&Options) -> Vec<Section>),
     /// Stops threads of a process of its own.
     Suspend(&'static [suspend::Section], Sweep),
+    /// Measures what the machine allows.
+    Floor,
 }
 
 /// Does a suspend case sweep?
@@ -45,13 +47,13 @@ impl Case {
     pub fn sections(&self, options: &Options) -> Vec<Section> {
         match self.runner {
             Runner::Rows(sections) => sections(options),
-            Runner::Suspend(..) => Vec::new(),
+            Runner::Suspend(..) | Runner::Floor => Vec::new(),
         }
     }
 }
 
 /// All of them, in the order of `list`.
-pub static CASES: [Case; 22] = [
+pub static CASES: [Case; 23] = [
     Case {
         name: "overflow-drop",
         summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
@@ -129,6 +131,12 @@ pub static CASES: [Case; 22] = [
         summary: "the four concurrency cases",
         iterations: 1,
         runner: Runner::Rows(concurrency::all),
+    },
+    Case {
+        name: "floor",
+        summary: "what the machine allows: clocks, atomics, system calls, wake-ups, a message's way into each sink (about 15 s)",
+        iterations: 1,
+        runner: Runner::Floor,
     },
     Case {
         name: "suspend-basic",

@@ -93,16 +93,34 @@ fn both() -> (u64, u64) {
     (ticks, ns)
 }
 
+/// The processor's counter.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     // SAFETY: RDTSC exists on every x86-64 processor; Linux does not disable it for user space.
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
+/// The same, after all loads before it.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn ordered_counter() -> u64 {
+    let mut processor = 0;
+    // SAFETY: the caller has seen that the processor has RDTSCP; Linux does not disable it for user space.
+    unsafe { std::arch::x86_64::__rdtscp(&raw mut processor) }
+}
+
+/// True if the processor has RDTSCP.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_ordered_counter() -> bool {
+    // AMD64 Architecture Programmer's Manual vol. 3, CPUID Fn8000_0001_EDX[27]: RDTSCP; the same at Intel.
+    std::arch::x86_64::__cpuid(0x8000_0001).edx & 1 << 27 != 0
+}
+
+/// The processor's counter.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
-fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     let ticks: u64;
     // SAFETY: CNTVCT_EL0 is readable in user space on Linux and reading it has no side effect.
     unsafe {
@@ -111,8 +129,9 @@ fn counter() -> u64 {
     ticks
 }
 
+/// There is none.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     monotonic_ns()
 }
 

@@ -68,7 +68,7 @@ fn run(shape: Shape, pass: Pass, time: Duration) -> Worked {
 
 /// Memory like a lane's, without a worker that reads it.
 #[derive(Debug)]
-struct FloorCall {
+pub(crate) struct FloorCall {
     clock: Clock,
     words: Box<[AtomicU64]>,
     at: usize,
@@ -76,7 +76,7 @@ struct FloorCall {
 }
 
 impl FloorCall {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // Written once, so that every page is there.
         let words = (0..RECORDS * RECORD_WORDS).map(|word| AtomicU64::new(word as u64)).collect();
         Self { clock: Clock::get(), words, at: 0, tail: AtomicU64::new(0) }
