@@ -1,6 +1,6 @@
 //! From a name to a type.
 
-use crate::{Contender, home, ours};
+use crate::{Contender, home, ours, text};
 
 /// What is done with a contender whose type is known when this is compiled.
 pub trait Visit {
@@ -33,6 +33,11 @@ contenders! {
     home::Mutex,
     home::Mpsc,
     home::Array,
+    home::Overflowing,
+    text::TracingAppender,
+    text::SlogAsync,
+    text::Ftlog,
+    text::FastLog,
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 //! | [`dispatch`] | from a name to a type, so that the log call is not dispatched at run time |
 //! | [`ours`] | dlt-logger, in each of its modes |
 //! | [`home`] | one small worker behind four queues: a mutex, `std::sync::mpsc`, `ArrayQueue`, … |
+//! | [`text`] | loggers of others that write text |
 //! | [`count`] | messages that are in the file |
 #![deny(unsafe_code)]
 
@@ -15,6 +16,7 @@ pub mod count;
 pub mod dispatch;
 pub mod home;
 pub mod ours;
+pub mod text;
 
 use std::fmt;
 use std::path::Path;

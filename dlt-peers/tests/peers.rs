@@ -62,6 +62,12 @@ fn frames(path: &Path) -> u64 {
     count
 }
 
+fn lines(path: &Path) -> u64 {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.ends_with('\n'));
+    text.lines().filter(|line| line.contains(TEXT)).count() as u64
+}
+
 /// The file of a logger that can wait has everything; that of one that can not, what it did not drop.
 fn all_is_there(name: &str, count: impl Fn(&Path) -> u64, waits: bool) {
     let sink = Sink::new(name);
@@ -100,6 +106,11 @@ contenders! {
     mutex "mutex" frames true true
     std_mpsc "std-mpsc" frames true true
     array_queue "array-queue" frames true true
+    iceoryx2_queue "iceoryx2-queue" frames true true
+    tracing_appender "tracing-appender" lines true true
+    slog_async "slog-async" lines true true
+    ftlog "ftlog" lines true false
+    fast_log "fast_log" lines true true
 }
 
 #[test]

@@ -19,7 +19,8 @@ impl Queue for Shared {
 
     fn describe(setup: &Setup<'_>) -> String {
         format!(
-            "crossbeam_queue::ArrayQueue of {} messages for all threads; {}",
+            "crossbeam-queue {}: ArrayQueue of {} messages for all threads; {}",
+            env!("VERSION_CROSSBEAM_QUEUE"),
             setup.shared_capacity(),
             super::polled(setup)
         )
@@ -34,8 +35,8 @@ impl Queue for Shared {
         self.clone()
     }
 
-    fn offer(sender: &mut Self, message: Message) -> Option<Message> {
-        sender.0.push(message).err()
+    fn offer(sender: &mut Self, message: Message) -> bool {
+        sender.0.push(message).is_err()
     }
 
     fn wait(sender: &mut Self, message: Message) {

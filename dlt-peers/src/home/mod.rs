@@ -7,6 +7,7 @@
 mod array;
 mod mpsc;
 mod mutex;
+mod overflow;
 mod worker;
 
 use std::fs::OpenOptions;
@@ -32,6 +33,8 @@ pub type Mutex = Home<mutex::Locked>;
 pub type Mpsc = Home<mpsc::Channel>;
 /// `crossbeam_queue::ArrayQueue`.
 pub type Array = Home<array::Shared>;
+/// iceoryx2's safely overflowing queue, one for each thread.
+pub type Overflowing = Home<overflow::Lanes>;
 
 /// What goes through the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,8 +61,8 @@ pub trait Queue: Sized + Sync {
     fn make(setup: &Setup<'_>) -> Result<(Self, Self::Receiver), Unavailable>;
     /// The end of one caller.
     fn sender(&self, index: usize) -> Self::Sender;
-    /// Puts a message in. What comes back is lost: there is no room for it, or it was the oldest and gave way.
-    fn offer(sender: &mut Self::Sender, message: Message) -> Option<Message>;
+    /// Puts a message in. True: one is lost. There was no room for it, or it was the oldest and gave way.
+    fn offer(sender: &mut Self::Sender, message: Message) -> bool;
     /// Puts a message in when there is room.
     fn wait(sender: &mut Self::Sender, message: Message);
 }
@@ -151,7 +154,7 @@ impl<Q: Queue> Contender for Home<Q> {
         let message = Message { logged_ns: monotonic_ns(), text: bytes, number, producer: producer.index };
         if producer.lossless {
             Q::wait(&mut producer.sender, message);
-        } else if Q::offer(&mut producer.sender, message).is_some() {
+        } else if Q::offer(&mut producer.sender, message) {
             producer.lost += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! The standard library's channel.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::{Message, Queue, Receive};
 use crate::{Setup, Unavailable};
@@ -33,11 +33,8 @@ impl Queue for Channel {
         self.0.clone()
     }
 
-    fn offer(sender: &mut Self::Sender, message: Message) -> Option<Message> {
-        match sender.try_send(message) {
-            Ok(()) => None,
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => Some(message),
-        }
+    fn offer(sender: &mut Self::Sender, message: Message) -> bool {
+        sender.try_send(message).is_err()
     }
 
     fn wait(sender: &mut Self::Sender, message: Message) {

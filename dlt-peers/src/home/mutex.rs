@@ -53,8 +53,8 @@ impl Queue for Locked {
         self.clone()
     }
 
-    fn offer(sender: &mut Self, message: Message) -> Option<Message> {
-        sender.push(message).err()
+    fn offer(sender: &mut Self, message: Message) -> bool {
+        sender.push(message).is_err()
     }
 
     fn wait(sender: &mut Self, message: Message) {
