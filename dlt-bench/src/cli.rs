@@ -8,6 +8,7 @@ use dlt_logger::OverflowMode;
 
 use crate::anatomy;
 use crate::case::registry::{self, CASES, Case};
+use crate::compare::job::Job;
 use crate::config::{Config, Options, SweepOptions};
 use crate::error::Error;
 use crate::load::plan::{LoggerKind, MAX_PRODUCERS};
@@ -103,6 +104,9 @@ enum Command {
     /// Lists every instruction that one log call executes, with what it touches
     #[command(after_long_help = ANATOMY_HELP)]
     Anatomy(AnatomyArgs),
+    /// One measurement of a compare case
+    #[command(hide = true)]
+    Contender(Job),
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -202,6 +206,8 @@ pub enum Request {
     Selftest,
     /// The anatomy of a log call, and where its report goes.
     Anatomy(anatomy::Options, Option<JsonTarget>, Option<PathBuf>),
+    /// One measurement of one contender, for a compare case in another process.
+    Contender(Box<Job>),
     /// A run.
     Run(Box<Config>),
 }
@@ -223,6 +229,7 @@ fn request(cli: Cli) -> Result<Request, Error> {
         Some(Command::List) => return Ok(Request::List),
         Some(Command::Selftest) => return Ok(Request::Selftest),
         Some(Command::Anatomy(args)) => return anatomy(args, options),
+        Some(Command::Contender(job)) => return Ok(Request::Contender(Box::new(job))),
         Some(Command::Case { names }) => cases.extend(names),
         Some(Command::Quick) => cases.push("quick".to_owned()),
         Some(Command::Full) => cases.push("full".to_owned()),
@@ -311,7 +318,9 @@ mod tests {
         let cli = Cli::try_parse_from([&["dlt-bench"], args].concat()).unwrap();
         match request(cli).unwrap() {
             Request::Run(config) => *config,
-            Request::List | Request::Selftest | Request::Anatomy(..) => panic!("a run was asked for"),
+            Request::List | Request::Selftest | Request::Anatomy(..) | Request::Contender(_) => {
+                panic!("a run was asked for")
+            }
         }
     }
 

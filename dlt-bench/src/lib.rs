@@ -5,6 +5,7 @@
 //! | [`cli`], [`config`] | the command line, and what it asks for |
 //! | [`case`] | the cases by name, their rows, and what follows from them |
 //! | [`load`] | the load engine: producers, accounts |
+//! | [`compare`] | dlt-logger beside other loggers |
 //! | [`control`] | negative controls: loggers that wait for locks |
 //! | [`collector`] | the receiver |
 //! | [`measure`] | clocks, CPU time, latencies, the floor |
@@ -28,6 +29,7 @@ pub mod cli;
 #[cfg(target_arch = "x86_64")]
 pub mod code;
 pub mod collector;
+pub mod compare;
 pub mod config;
 pub mod control;
 pub mod daemon;

@@ -7,6 +7,7 @@ use dlt_bench::audit::Audit;
 use dlt_bench::case::driver;
 use dlt_bench::case::measure::Nobody;
 use dlt_bench::cli::{self, Request};
+use dlt_bench::compare;
 use dlt_bench::config::Config;
 use dlt_bench::error::Error;
 use dlt_bench::exit_code::ExitCode;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
             install_interrupt()?;
             anatomy::run(&options, Outputs::open(json, out.as_deref())?)
         }
+        Request::Contender(job) => contender(&job),
         Request::Run(config) => run(&config),
     });
     match result {
@@ -37,6 +39,11 @@ fn main() -> std::process::ExitCode {
 
 fn run(config: &Config) -> Result<ExitCode, Error> {
     install_interrupt()?;
+    let comparison = compare::driver::prepare(config)?;
+    if let Some(prepared) = comparison {
+        let outputs = Outputs::open(config.json.clone(), config.out.as_deref())?;
+        return compare::driver::run(config, &prepared, outputs);
+    }
     if floor::is_asked(config)? {
         return floor::run(config, Outputs::open(config.json.clone(), config.out.as_deref())?);
     }
@@ -57,6 +64,17 @@ fn run(config: &Config) -> Result<ExitCode, Error> {
     };
     audit.give_back(json);
     code
+}
+
+/// One measurement of one logger, for a compare case in another process.
+#[cfg(feature = "peers")]
+fn contender(job: &compare::job::Job) -> Result<ExitCode, Error> {
+    compare::child::run(job)
+}
+
+#[cfg(not(feature = "peers"))]
+fn contender(_: &compare::job::Job) -> Result<ExitCode, Error> {
+    Err(compare::driver::without_peers())
 }
 
 fn install_interrupt() -> Result<(), Error> {

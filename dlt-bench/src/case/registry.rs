@@ -2,6 +2,7 @@
 
 use super::spec::Section;
 use super::{buffer, concurrency, overflow};
+use crate::compare;
 use crate::config::Options;
 use crate::error::Error;
 use crate::suspend;
@@ -29,6 +30,8 @@ pub enum Runner {
     Suspend(&'static [suspend::Section], Sweep),
     /// Measures what the machine allows.
     Floor,
+    /// Measures other loggers as well.
+    Compare(&'static [compare::plan::Section]),
 }
 
 /// Does a suspend case sweep?
@@ -47,13 +50,13 @@ impl Case {
     pub fn sections(&self, options: &Options) -> Vec<Section> {
         match self.runner {
             Runner::Rows(sections) => sections(options),
-            Runner::Suspend(..) | Runner::Floor => Vec::new(),
+            Runner::Suspend(..) | Runner::Floor | Runner::Compare(_) => Vec::new(),
         }
     }
 }
 
 /// All of them, in the order of `list`.
-pub static CASES: [Case; 23] = [
+pub static CASES: [Case; 30] = [
     Case {
         name: "overflow-drop",
         summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
@@ -179,6 +182,48 @@ pub static CASES: [Case; 23] = [
         summary: "the suspend cases, with a sample of the sweep (about a minute and a half)",
         iterations: 1,
         runner: Runner::Suspend(suspend::ALL, Sweep::Sample),
+    },
+    Case {
+        name: "compare-latency",
+        summary: "what a call costs its thread, here and in other loggers: bursts, a fixed rate",
+        iterations: 1,
+        runner: Runner::Compare(&[compare::plan::LATENCY]),
+    },
+    Case {
+        name: "compare-throughput",
+        summary: "1, 2, 4, 8 producers, here and in other loggers, until everything is written",
+        iterations: 1,
+        runner: Runner::Compare(&[compare::plan::THROUGHPUT]),
+    },
+    Case {
+        name: "compare-cpu",
+        summary: "CPU seconds per million messages, here and in other loggers",
+        iterations: 1,
+        runner: Runner::Compare(&[compare::plan::CPU]),
+    },
+    Case {
+        name: "compare-delivery",
+        summary: "from a call to the end of its write, and idle wake-ups, here and in other loggers",
+        iterations: 1,
+        runner: Runner::Compare(&[compare::plan::DELIVERED]),
+    },
+    Case {
+        name: "compare-kernel",
+        summary: "waits, stops and system calls of producers, here and in other loggers (root)",
+        iterations: 1,
+        runner: Runner::Compare(&[compare::plan::KERNEL]),
+    },
+    Case {
+        name: "compare-memory",
+        summary: "resident memory, in all and per producer, here and in other loggers",
+        iterations: 1,
+        runner: Runner::Compare(&[compare::plan::MEMORY]),
+    },
+    Case {
+        name: "compare-all",
+        summary: "the compare cases in one run, with a picture (under 10 min)",
+        iterations: 1,
+        runner: Runner::Compare(compare::plan::ALL),
     },
     Case {
         name: "quick",
