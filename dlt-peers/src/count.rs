@@ -16,7 +16,6 @@ pub fn messages(path: &Path, format: Format, text: &str) -> io::Result<u64> {
     match format {
         Format::Text => lines(path, text.as_bytes()),
         Format::Dlt => frames(path, text.as_bytes()),
-        Format::Elsewhere => Ok(0),
     }
 }
 

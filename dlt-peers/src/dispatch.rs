@@ -1,6 +1,6 @@
 //! From a name to a type.
 
-use crate::{Contender, home, ours, text};
+use crate::{Contender, home, libdlt, ours, text};
 
 /// What is done with a contender whose type is known when this is compiled.
 pub trait Visit {
@@ -38,6 +38,7 @@ contenders! {
     text::SlogAsync,
     text::Ftlog,
     text::FastLog,
+    libdlt::Libdlt,
 }
 
 #[cfg(test)]

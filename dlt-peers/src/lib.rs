@@ -9,12 +9,14 @@
 //! | [`ours`] | dlt-logger, in each of its modes |
 //! | [`home`] | one small worker behind four queues: a mutex, `std::sync::mpsc`, `ArrayQueue`, … |
 //! | [`text`] | loggers of others that write text |
+//! | [`libdlt`] | the C library, with its daemon |
 //! | [`count`] | messages that are in the file |
 #![deny(unsafe_code)]
 
 pub mod count;
 pub mod dispatch;
 pub mod home;
+pub mod libdlt;
 pub mod ours;
 pub mod text;
 
@@ -54,8 +56,6 @@ pub enum Format {
     Text,
     /// DLT frames with storage headers.
     Dlt,
-    /// Nothing: the messages go to a program of their own.
-    Elsewhere,
 }
 
 /// One logger, started in a process of its own.
@@ -67,7 +67,7 @@ pub trait Contender: Sized + Sync {
     /// What a thread logs through. Made in that thread.
     type Producer;
 
-    /// Starts it.
+    /// Starts it. Called while the process has one thread.
     fn start(setup: &Setup<'_>) -> Result<Self, Unavailable>;
 
     /// Version, queue, what happens when it is full, what is written: for who reads the figures.
@@ -80,7 +80,7 @@ pub trait Contender: Sized + Sync {
     /// Logs a message of level "info": this number and a text of [`TEXT_BYTES`] bytes.
     fn log(producer: &mut Self::Producer, number: u32, text: &str);
 
-    /// Returns when everything that was logged is written, or lost. No thread logs any more.
+    /// Returns when everything that was logged is written, or lost. No thread logs any more, and all producers are gone.
     fn finish(self) -> Finished;
 }
 

@@ -10,6 +10,7 @@
 //! | `spin` | spinlock |
 //! | `spin-yield` | spinlock that calls `sched_yield` while it waits |
 
+#[cfg(feature = "peers")]
 #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "only the advantage case loads it"))]
 pub(crate) mod libdlt;
 pub(crate) mod lock;

@@ -3,6 +3,7 @@
 //! A thread is stopped after a random number of instructions of its call, again and again, until the others stand still or
 //! enough stops were tried. A logger with a lock must stand still, or the case says nothing.
 
+#[cfg(feature = "peers")]
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::row::{Row, Status};
 use super::stage::{Snapshot, Stage, Standing, Victim};
 use super::workload::Subject;
 use super::{Scene, Section, step};
+#[cfg(feature = "peers")]
 use crate::control::libdlt;
 use crate::error::Error;
 use crate::load::plan::LoggerKind;
@@ -40,19 +42,31 @@ pub(super) const SECTION: Section = Section {
 fn run(scene: &mut Scene<'_>) -> Result<Vec<Row>, Error> {
     let ours = row(scene, &Subject::Ours(LoggerKind::Dlt))?;
     let control = row(scene, &Subject::Ours(LoggerKind::Mutex))?;
-    let c_library = if libdlt::is_installed() {
-        let pipes = Pipes::new()?;
-        row(scene, &Subject::Libdlt(pipes.0.clone()))?
-    } else {
-        not_installed(scene)
-    };
+    let c_library = c_library(scene)?;
     Ok(vec![ours, control, c_library])
 }
 
+#[cfg(feature = "peers")]
+fn c_library(scene: &mut Scene<'_>) -> Result<Row, Error> {
+    if !libdlt::is_installed() {
+        return Ok(no_c_library(scene, "libdlt.so.2 is not installed: apt-get install libdlt2"));
+    }
+    let pipes = Pipes::new()?;
+    row(scene, &Subject::Libdlt(pipes.0.clone()))
+}
+
+#[cfg(not(feature = "peers"))]
+#[expect(clippy::unnecessary_wraps, reason = "with the feature it can fail")]
+fn c_library(scene: &mut Scene<'_>) -> Result<Row, Error> {
+    Ok(no_c_library(scene, "this program was built without the feature `peers`"))
+}
+
 /// A folder for the C library's pipes. It goes away with this.
+#[cfg(feature = "peers")]
 #[derive(Debug)]
 struct Pipes(PathBuf);
 
+#[cfg(feature = "peers")]
 impl Pipes {
     fn new() -> Result<Self, Error> {
         let path = std::env::temp_dir().join(format!("dlt-bench-pipes-{}", std::process::id()));
@@ -63,6 +77,7 @@ impl Pipes {
     }
 }
 
+#[cfg(feature = "peers")]
 impl Drop for Pipes {
     fn drop(&mut self) {
         // Left behind, it does no harm.
@@ -70,10 +85,10 @@ impl Drop for Pipes {
     }
 }
 
-fn not_installed(scene: &Scene<'_>) -> Row {
+fn no_c_library(scene: &Scene<'_>, why: &str) -> Row {
     let mut row = Row::new(SECTION.case, "libdlt", "libdlt", scene.threads(&SECTION));
     row.status = Status::NotInstalled;
-    row.remarks.push("libdlt.so.2 is not installed: apt-get install libdlt2".to_owned());
+    row.remarks.push(why.to_owned());
     row.explain_nulls(None);
     row
 }

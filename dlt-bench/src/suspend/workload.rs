@@ -14,6 +14,7 @@ use super::receiver;
 use super::words::{Phase, ProducerWords, STREAMS, Watch, Words};
 use crate::collector::Received;
 use crate::control::Control;
+#[cfg(feature = "peers")]
 use crate::control::libdlt::{self, Libdlt};
 use crate::control::lock::{MutexLock, Spin, SpinLock, Yield};
 use crate::error::Error;
@@ -37,6 +38,7 @@ pub(super) enum Subject {
     /// dlt-logger or a control.
     Ours(LoggerKind),
     /// The C library, with its pipes in this folder.
+    #[cfg_attr(not(feature = "peers"), expect(dead_code, reason = "it is not loaded then"))]
     Libdlt(PathBuf),
 }
 
@@ -70,10 +72,13 @@ pub(super) fn run(workload: &Workload, words: &'static Words) -> i32 {
         Subject::Ours(LoggerKind::Mutex) => serve::<Control<MutexLock>>(workload, words),
         Subject::Ours(LoggerKind::Spin) => serve::<Control<SpinLock<Spin>>>(workload, words),
         Subject::Ours(LoggerKind::SpinYield) => serve::<Control<SpinLock<Yield>>>(workload, words),
+        #[cfg(feature = "peers")]
         Subject::Libdlt(folder) => {
             libdlt::isolate(folder);
             serve::<Libdlt>(workload, words)
         }
+        #[cfg(not(feature = "peers"))]
+        Subject::Libdlt(_) => Err(Error::cannot_run("built without the feature `peers`")),
     };
     match result {
         Ok(()) => words.enter(Phase::Ended),
