@@ -25,6 +25,8 @@ Examples:
   dlt-bench -c concurrency-mpsc --logger mutex    the same load on a logger that waits for a lock
   dlt-bench -c overflow-all --profile --out run   the same under the kernel probe, with flamegraphs (root)
   dlt-bench -c suspend-sweep --only Overwrite     a thread stopped at every instruction of its log call
+  dlt-bench -c compare-all --out run              other loggers with the same work: table, picture, ratios
+  dlt-bench -c compare-latency --only tracing     dlt-logger beside the loggers with this in their name
   dlt-bench -c concurrency-single | grep \"Throughput\" | awk '{print $4}'
 
 Sinks:
@@ -33,6 +35,11 @@ Sinks:
   file:PATH      a .dlt file, begun anew for every row (2 GiB at most) and checked afterwards
   unix:PATH      a Unix stream socket that somebody listens on
   daemon[:ADDR]  dlt-daemon: its default socket, a socket's absolute path, or IP:PORT
+
+Comparisons (compare-*):
+  Every logger logs the same message, a number and a 16-byte string, to a file in memory, with room for 8,192 messages per
+  producer, and waits for room where it can. Each measurement runs in a process of its own; rounds are interleaved, their
+  order is shuffled; the messages in the file are counted. Loggers that are not installed have a row that says how to get them.
 
 Environment (cases honour it, and say so where a case sets a value itself):
   DLT_USER_NUM_BUFFERS (4), DLT_USER_BUFFER_SIZE_<n> (2048 messages per lane), DLT_USER_BATCH_SIZE (16),
@@ -43,7 +50,7 @@ Exit codes:
   0    everything that ran is in order
   1    accounts that do not agree, an audit that failed, a sink that failed
   2    usage, or an output that cannot be written; found before any case runs
-  3    inconclusive: the probe lost something, or a control failed
+  3    inconclusive: the probe lost something, a control failed, or another logger failed in a comparison
   4    cannot run here; the message says what is missing and how to get it
   130  Ctrl-C, with the report of what was done; a second Ctrl-C ends at once";
 
@@ -161,16 +168,16 @@ struct RunArgs {
     /// Stops per state of a sweep, instead of every instruction (suspend-sweep) or 25 (suspend-all)
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     sample: Option<u64>,
-    /// Chooses the sample of a sweep, and its pairs of stops
+    /// Chooses the sample of a sweep and its pairs of stops, and the order of loggers in each round of a comparison
     #[arg(long, value_name = "N", global = true)]
     seed: Option<u64>,
-    /// Sweeps only subjects with this in their name
+    /// Sweeps only subjects, or compares only loggers, with this in their name
     #[arg(long, value_name = "TEXT", global = true)]
     only: Option<String>,
     /// Has a sweep stop in every turn of a loop, not only in the first three and the last
     #[arg(long, global = true)]
     every_turn: bool,
-    /// Writes report.json, with --profile flamegraphs, and the picture of a sweep, to this folder
+    /// Writes report.json, with --profile flamegraphs, and the picture of a sweep or comparison, to this folder
     #[arg(long, value_name = "DIR", global = true)]
     out: Option<PathBuf>,
     /// Watches from inside the kernel and judges whether a producer ever waited

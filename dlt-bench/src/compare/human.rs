@@ -121,7 +121,9 @@ pub(super) fn value(value: f64, unit: Unit) -> String {
 
 /// What a ranking says in one line.
 pub(super) fn conclusion(ranking: &Ranking, column: &Column) -> String {
-    let what = format!("{}, {}", ranking.measurement, column.figure);
+    // The unit stands behind the value.
+    let figure = column.figure.trim_end_matches("_ns").replace('_', " ").replace("per s", "per second");
+    let what = format!("{}: {figure}", ranking.measurement);
     let own = value(ranking.dlt_logger, column.unit);
     let Some(nearest) = ranking.others.first() else { return format!("· {what}: dlt-logger {own}") };
     let other = value(nearest.value, column.unit);

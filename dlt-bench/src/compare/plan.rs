@@ -50,7 +50,8 @@ impl Cell {
             SinkKind::File => "",
             SinkKind::Null => ", null sink",
         };
-        format!("{what}, {} producer(s){sink}", self.producers)
+        let plural = if self.producers == 1 { "" } else { "s" };
+        format!("{what}, {} producer{plural}{sink}", self.producers)
     }
 
     /// How long it is measured.
@@ -192,7 +193,7 @@ pub const LATENCY: Section = Section {
             ],
             notes: &[
                 "p50 to max: single calls, each with one reading of the clock in it; clock: the same loop without the call",
-                "mean call of a burst: the whole burst between two readings, divided by 20",
+                "mean call of a burst: the whole burst between two readings, divided by 20; the clock's steps do not show in it",
             ],
         },
         Table {

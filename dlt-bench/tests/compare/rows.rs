@@ -120,8 +120,8 @@ fn every_column_has_its_figure() {
             }
         }
     }
-    let clock = median(&report, "mutex", "bursts of 20, 1 producer(s)", "clock_p50_ns").unwrap();
-    let call = median(&report, "mutex", "bursts of 20, 1 producer(s)", "call_p50_ns").unwrap();
+    let clock = median(&report, "mutex", "bursts of 20, 1 producer", "clock_p50_ns").unwrap();
+    let call = median(&report, "mutex", "bursts of 20, 1 producer", "call_p50_ns").unwrap();
     assert!(clock <= call, "a call takes no less than the clock: {clock} {call}");
     let svg = std::fs::read_to_string(folder.join("compare.svg")).unwrap();
     assert!(svg.contains("<svg") && svg.contains("mutex"), "{svg}");

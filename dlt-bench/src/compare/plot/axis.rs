@@ -38,7 +38,8 @@ impl Axis {
         if values.is_empty() {
             return Self { least: 1.0, most: 10.0, from, to, is_logarithmic: true };
         }
-        let (least, most) = (round_down(least), round_up(most));
+        // A little room, so that no mark lies on the edge.
+        let (least, most) = (round_down(least / 1.1), round_up(most * 1.1));
         let most = if most > least { most } else { least * 10.0 };
         Self { least, most, from, to, is_logarithmic: true }
     }
