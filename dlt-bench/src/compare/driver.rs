@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::document::{ContenderReport, Document, Request};
+use super::job::Measure;
 use super::plan::{self, Section};
-use super::row::{self, REFERENCE, is_ours};
+use super::row::{self, REFERENCE, Row, is_ours};
 use super::run::{self, Answers, Rounds, Spec};
 use super::sink::Folder;
 use super::{human, plot};
@@ -159,6 +160,7 @@ pub fn run(config: &Config, prepared: &Prepared, outputs: Outputs) -> Result<Exi
         });
     }
     document.interrupted = interrupt::requested();
+    document.environment.probe = document.rows.iter().any(was_watched);
     document.duration_s = (begin.elapsed().as_secs_f64() * 10.0).round() / 10.0;
     warn_about_figures(&mut document);
     let code = document.finish();
@@ -234,6 +236,11 @@ fn conclude(section: &Section, contenders: &[String], document: &mut Document) -
         }
     }
     lines
+}
+
+/// By the probe.
+fn was_watched(row: &Row) -> bool {
+    matches!(row.cell.measure, Measure::KernelBursts | Measure::KernelFull) && row.rounds > 0
 }
 
 fn warn_about_figures(document: &mut Document) {

@@ -282,6 +282,7 @@ pub const DELIVERED: Section = Section {
         ],
         notes: &[
             "the calling thread looks at the file's size without a pause until it has grown: about a microsecond is the look itself",
+            "idle: all threads but the producer's, and a daemon's",
         ],
     }],
 };
@@ -327,6 +328,7 @@ pub const MEMORY: Section = Section {
             column("8 producers", MEMORY_8, "resident_bytes", Bytes, Neither),
             column("per producer of 8", MEMORY_8, "resident_per_producer_bytes", Bytes, Neither),
             column("started, none has logged", MEMORY_8, "resident_started_bytes", Bytes, Neither),
+            column("a daemon besides", MEMORY_8, "daemon_resident_bytes", Bytes, Neither),
         ],
         notes: &[
             "per producer: what 8 threads and their logging have added since the start, divided by 8; a thread's stack is in it",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use dlt_peers::Contender;
 
 use super::super::job::Job;
-use super::usage::Cpu;
+use super::usage::{Cpu, cpu_s_of, started};
 use super::warm_up;
 use crate::load::message::TEXT;
 
@@ -22,6 +22,8 @@ const MOST_MESSAGES: u64 = 10_000_000;
 pub(super) struct Began {
     pub(super) at: Instant,
     pub(super) cpu: Cpu,
+    /// What programs that the contender has started had used by then.
+    pub(super) others_s: f64,
 }
 
 /// Runs `work` in each producer's thread, all at once, after a warm-up and a pause. Returns what each made of it.
@@ -46,7 +48,7 @@ pub(super) fn together<C: Contender, T: Send>(
         warm.wait();
         std::thread::sleep(QUIET);
         // All producers wait already: they go on when this thread arrives.
-        let began = Began { cpu: Cpu::now(), at: Instant::now() };
+        let began = Began { others_s: cpu_s_of(&started()), cpu: Cpu::now(), at: Instant::now() };
         go.wait();
         let join = |thread: std::thread::ScopedJoinHandle<'_, T>| match thread.join() {
             Ok(made) => made,

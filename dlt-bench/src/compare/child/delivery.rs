@@ -4,13 +4,15 @@
 //! the file's size until it has grown. One message is under way at a time.
 
 use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use dlt_peers::{Contender, Format};
+use dlt_peers::Contender;
 
 use super::super::answer::{Answer, Measured};
 use super::super::job::Job;
-use super::usage::{Cpu, others_voluntary_stops};
+use super::usage::{Cpu, cpu_s_of, started, voluntary_stops};
 use super::{start, warm_up};
 use crate::load::message::TEXT;
 use crate::measure::clock::{Clock, monotonic_ns};
@@ -27,17 +29,12 @@ const MOST: u64 = 2000;
 
 /// From a call to the end of its write.
 pub(super) fn delivery<C: Contender>(job: &Job) -> Result<Measured, Answer> {
-    if C::FORMAT == Format::Elsewhere {
-        return Err(Answer::Unsupported {
-            reason: "its messages go to a program of its own, not to a file that could be watched".into(),
-        });
-    }
     let (contender, mut measured) = start::<C>(job)?;
     let mut producer = contender.producer(0);
     warm_up::<C>(&mut producer);
-    let failed =
-        |error: std::io::Error| Answer::Failed { reason: format!("failed to look at the sink: {error}") };
-    let file = File::open(&job.sink).map_err(failed)?;
+    let failed = |error: io::Error| Answer::Failed { reason: format!("failed to look at the sink: {error}") };
+    std::thread::sleep(STILL);
+    let file = File::open(written_to(&job.sink).map_err(failed)?).map_err(failed)?;
     let size = || file.metadata().map(|metadata| metadata.len());
     settle(&size).map_err(failed)?;
     let clock = Clock::get();
@@ -88,8 +85,31 @@ pub(super) fn delivery<C: Contender>(job: &Job) -> Result<Measured, Answer> {
     Ok(measured)
 }
 
+/// The sink; or, while a daemon writes to a file of its own beside the sink, that.
+fn written_to(sink: &Path) -> io::Result<PathBuf> {
+    if sink.metadata().is_ok_and(|data| data.len() > 0) {
+        return Ok(sink.to_owned());
+    }
+    let mut folders: Vec<PathBuf> = sink.parent().map(Path::to_owned).into_iter().collect();
+    let mut largest = (0, sink.to_owned());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let (path, data) = {
+                let entry = entry?;
+                (entry.path(), entry.metadata()?)
+            };
+            if data.is_dir() {
+                folders.push(path);
+            } else if data.is_file() && data.len() > largest.0 {
+                largest = (data.len(), path);
+            }
+        }
+    }
+    Ok(largest.1)
+}
+
 /// Waits until the file has not grown for a while.
-fn settle(size: &impl Fn() -> std::io::Result<u64>) -> std::io::Result<()> {
+fn settle(size: &impl Fn() -> io::Result<u64>) -> io::Result<()> {
     let (mut last, mut since) = (size()?, Instant::now());
     let begin = Instant::now();
     while since.elapsed() < STILL && begin.elapsed() < PATIENCE {
@@ -108,13 +128,21 @@ pub(super) fn idle<C: Contender>(job: &Job) -> Result<Measured, Answer> {
     let mut producer = contender.producer(0);
     warm_up::<C>(&mut producer);
     std::thread::sleep(PATIENCE.min(Duration::from_millis(job.time_ms)));
-    let (stops, cpu, begin) = (others_voluntary_stops(), Cpu::now(), Instant::now());
+    let (own, others) = ([std::process::id()], started());
+    let used = || (voluntary_stops(&own), voluntary_stops(&others), Cpu::now().own_s, cpu_s_of(&others));
+    let (before, begin) = (used(), Instant::now());
     std::thread::sleep(Duration::from_millis(job.time_ms));
     let time_s = begin.elapsed().as_secs_f64();
-    let (stops, cpu) = (others_voluntary_stops().saturating_sub(stops), Cpu::now().since(cpu));
+    let after = used();
+    let stops_of_others = after.1.saturating_sub(before.1);
+    let stops = after.0.saturating_sub(before.0) + stops_of_others;
+    let cpu_s = after.2 - before.2 + after.3 - before.3;
     drop(producer);
     contender.finish();
     measured.set("idle_wakeups_per_s", stops as f64 / time_s);
-    measured.set("idle_cpu_us_per_s", cpu.own_s * 1e6 / time_s);
+    measured.set("idle_cpu_us_per_s", cpu_s * 1e6 / time_s);
+    if !others.is_empty() {
+        measured.set("daemon_idle_wakeups_per_s", stops_of_others as f64 / time_s);
+    }
     Ok(measured)
 }

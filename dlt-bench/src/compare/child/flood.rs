@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dlt_peers::{Contender, Format};
+use dlt_peers::Contender;
 
 use super::super::answer::{Answer, Measured};
 use super::super::job::Job;
@@ -52,8 +52,9 @@ pub(super) fn throughput<C: Contender>(job: &Job) -> Result<Measured, Answer> {
         measured.lacks("dropped", "it does not count what it drops, and nothing can be counted here");
     }
     measured.set("cpu_s_per_million", cpu.own_s / millions);
+    // Programs that have ended by now, and been waited for, with all that they have used; some of it before the window.
     if cpu.others_s > 0.0 {
-        measured.set("daemon_cpu_s_per_million", cpu.others_s / millions);
+        measured.set("daemon_cpu_s_per_million", (cpu.others_s - began.others_s).max(0.0) / millions);
     }
     if let Some((messages, bytes)) = in_sink {
         let each = bytes as f64 / messages.max(1) as f64;
@@ -68,7 +69,7 @@ pub(super) fn throughput<C: Contender>(job: &Job) -> Result<Measured, Answer> {
 /// Messages and bytes in the sink; `None` if it is no file that holds the messages.
 fn counted<C: Contender>(sink: &Path) -> Result<Option<(u64, u64)>, Answer> {
     let is_file = std::fs::metadata(sink).is_ok_and(|metadata| metadata.is_file());
-    if C::FORMAT == Format::Elsewhere || !is_file {
+    if !is_file {
         return Ok(None);
     }
     let failed =

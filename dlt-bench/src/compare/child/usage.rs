@@ -1,4 +1,6 @@
-//! What a process has used.
+//! What a process has used, and what programs use that it has started.
+
+use std::fs::{read_dir, read_to_string};
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -29,26 +31,50 @@ fn seconds(who: UsageWho) -> f64 {
     })
 }
 
-/// Resident memory in bytes; without what is only mapped.
-pub(super) fn resident_bytes() -> Option<u64> {
+/// Programs that this process has started and that still run.
+pub(super) fn started() -> Vec<u32> {
+    let tasks = read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let children = tasks.filter_map(|task| read_to_string(task.path().join("children")).ok());
+    children
+        .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>())
+        .collect()
+}
+
+/// CPU time of all threads of these processes so far, in seconds. Threads that have ended are not in it.
+pub(super) fn cpu_s_of(pids: &[u32]) -> f64 {
+    // `sum_exec_runtime run_delay timeslices` (Documentation/scheduler/sched-stats.rst); in ns.
+    let of = |task: &std::path::Path| {
+        let text = read_to_string(task.join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    };
+    tasks(pids).iter().filter_map(|task| of(task)).sum::<u64>() as f64 / 1e9
+}
+
+fn tasks(pids: &[u32]) -> Vec<std::path::PathBuf> {
+    let of = |pid: &u32| read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    pids.iter().flat_map(of).map(|task| task.path()).collect()
+}
+
+/// Resident memory in bytes of the process with this number or `self`; without what is only mapped.
+pub(super) fn resident_bytes(process: &str) -> Option<u64> {
     // `size resident shared …`, in pages (proc_pid_statm(5)).
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let text = read_to_string(format!("/proc/{process}/statm")).ok()?;
     let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
     let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
     Some(pages * page as u64)
 }
 
-/// Times that a thread of this process other than the calling one has left a processor by itself so far. Threads that
-/// have ended are not in it.
-pub(super) fn others_voluntary_stops() -> u64 {
+/// Times that threads of these processes have left a processor by themselves so far; but not the calling thread. Threads
+/// that have ended are not in it.
+pub(super) fn voluntary_stops(pids: &[u32]) -> u64 {
     let own = nix::unistd::gettid().as_raw().to_string();
-    let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return 0 };
-    let stops = |task: std::fs::DirEntry| {
-        let status = std::fs::read_to_string(task.path().join("status")).ok()?;
+    let stops = |task: &std::path::PathBuf| {
+        let status = read_to_string(task.join("status")).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
         line.trim().parse::<u64>().ok()
     };
-    tasks.flatten().filter(|task| task.file_name() != own.as_str()).filter_map(stops).sum()
+    let is_other = |task: &&std::path::PathBuf| task.file_name().is_none_or(|name| name != own.as_str());
+    tasks(pids).iter().filter(is_other).filter_map(stops).sum()
 }
 
 #[cfg(test)]
@@ -65,10 +91,26 @@ mod tests {
     }
 
     #[test]
+    fn a_program_that_was_started_is_seen_until_it_has_ended() {
+        let mut child = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap();
+        assert!(started().contains(&child.id()));
+        let begin = std::time::Instant::now();
+        while cpu_s_of(&[child.id()]) < 0.02 {
+            assert!(begin.elapsed().as_secs() < 20);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(resident_bytes(&child.id().to_string()).unwrap() > 100_000);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!started().contains(&child.id()));
+        assert!(cpu_s_of(&[child.id()]).abs() < 1e-9);
+    }
+
+    #[test]
     fn memory_that_is_touched_is_resident() {
-        let before = resident_bytes().unwrap();
+        let before = resident_bytes("self").unwrap();
         let block = std::hint::black_box(vec![1u8; 64 << 20]);
-        let after = resident_bytes().unwrap();
+        let after = resident_bytes("self").unwrap();
         assert!(after >= before + (60 << 20), "{before} {after}");
         drop(block);
     }
@@ -84,9 +126,9 @@ mod tests {
             let _ = wait.recv();
         });
         let begin = std::time::Instant::now();
-        let before = others_voluntary_stops();
-        while others_voluntary_stops() < before + 15 {
-            assert!(begin.elapsed().as_secs() < 20, "{}", others_voluntary_stops());
+        let before = voluntary_stops(&[std::process::id()]);
+        while voluntary_stops(&[std::process::id()]) < before + 15 {
+            assert!(begin.elapsed().as_secs() < 20, "{}", voluntary_stops(&[std::process::id()]));
             std::thread::yield_now();
         }
         drop(say);
