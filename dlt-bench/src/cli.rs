@@ -71,7 +71,7 @@ Examples:
   dlt-bench anatomy                                     the table
   dlt-bench anatomy --mode drop-newest --annotate       each instruction with its source line
   dlt-bench anatomy --no-locked --no-calls-out          for CI: fails if somebody introduces a lock
-  dlt-bench anatomy --max-instructions 120 --json -     figures and listing for a program
+  dlt-bench anatomy --max-instructions 160 --max-when-full 275 --json -     figures and listing for a program
   dlt-bench anatomy --logger mutex                      the control: locked instructions are found
 
 Exit codes: 0 in order, 1 a bound is exceeded (it is named with the figure), 2 usage, 4 cannot run here";
@@ -127,6 +127,12 @@ struct AnatomyArgs {
     /// Exit code 1 if a call executes more instructions
     #[arg(long, value_name = "N")]
     max_instructions: Option<usize>,
+    /// The same for a call that finds its ring full
+    #[arg(long, value_name = "N")]
+    max_when_full: Option<usize>,
+    /// The same for a call whose level is off
+    #[arg(long, value_name = "N")]
+    max_when_off: Option<usize>,
     /// Exit code 1 if a call executes a locked instruction
     #[arg(long)]
     no_locked: bool,
@@ -283,13 +289,21 @@ fn anatomy(args: AnatomyArgs, options: RunArgs) -> Result<Request, Error> {
         return Err(Error::usage(format!("{option} has no effect on `anatomy`"))
             .with_hint("it looks at single calls of one thread; see `dlt-bench anatomy --help`"));
     }
-    let AnatomyArgs { mode, annotate, max_instructions, no_locked, no_calls_out } = args;
+    let AnatomyArgs {
+        mode,
+        annotate,
+        max_instructions,
+        max_when_full,
+        max_when_off,
+        no_locked,
+        no_calls_out,
+    } = args;
     let mode = mode.map(|mode| match mode {
         Mode::Overwrite => OverflowMode::Overwrite,
         Mode::DropNewest => OverflowMode::DropNewest,
         Mode::Block => OverflowMode::BlockWithTimeout,
     });
-    let bounds = anatomy::Bounds { max_instructions, no_locked, no_calls_out };
+    let bounds = anatomy::Bounds { max_instructions, max_when_full, max_when_off, no_locked, no_calls_out };
     let options = anatomy::Options { logger: logger.into(), mode, annotate, bounds };
     Ok(Request::Anatomy(options, json.map(target), out))
 }

@@ -20,6 +20,8 @@ mod trace;
 
 use dlt_logger::OverflowMode;
 
+use self::subject::State;
+
 use crate::error::Error;
 use crate::exit_code::ExitCode;
 use crate::load::plan::LoggerKind;
@@ -28,12 +30,28 @@ use crate::report::output::Outputs;
 /// What a call may execute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bounds {
-    /// Instructions.
+    /// Instructions, where no other bound is named.
     pub max_instructions: Option<usize>,
+    /// Instructions of a call that finds its ring full.
+    pub max_when_full: Option<usize>,
+    /// Instructions of a call whose level is off.
+    pub max_when_off: Option<usize>,
     /// No locked instruction.
     pub no_locked: bool,
     /// No call out of the library, to the kernel neither.
     pub no_calls_out: bool,
+}
+
+impl Bounds {
+    /// The bound of instructions in this state, with the option that it is from.
+    pub fn most(&self, state: State) -> Option<(usize, &'static str)> {
+        let own = match state {
+            State::Empty => None,
+            State::Full => self.max_when_full.map(|most| (most, "--max-when-full")),
+            State::LevelOff => self.max_when_off.map(|most| (most, "--max-when-off")),
+        };
+        own.or(self.max_instructions.map(|most| (most, "--max-instructions")))
+    }
 }
 
 /// What is to be looked at.

@@ -20,8 +20,12 @@ pub struct Request {
     pub logger: &'static str,
     /// The overflow mode; `None`: all.
     pub overflow_mode: Option<String>,
-    /// Instructions that a call may execute.
+    /// Instructions that a call may execute, where no other bound is named.
     pub max_instructions: Option<usize>,
+    /// The same of a call that finds its ring full.
+    pub max_when_full: Option<usize>,
+    /// The same of a call whose level is off.
+    pub max_when_off: Option<usize>,
     /// No locked instruction is allowed.
     pub no_locked: bool,
     /// No call out of the library is allowed, to the kernel neither.
@@ -74,11 +78,14 @@ pub struct Document {
 impl Document {
     /// An empty report.
     pub fn new(environment: Environment, options: &Options) -> Self {
-        let Bounds { max_instructions, no_locked, no_calls_out } = options.bounds;
+        let Bounds { max_instructions, max_when_full, max_when_off, no_locked, no_calls_out } =
+            options.bounds;
         let request = Request {
             logger: options.logger.name(),
             overflow_mode: options.mode.map(|mode| mode.to_string()),
             max_instructions,
+            max_when_full,
+            max_when_off,
             no_locked,
             no_calls_out,
         };

@@ -61,7 +61,9 @@ fn row(subject: Subject, bounds: Bounds, image: &Image) -> Result<Row, Error> {
     };
     let name = subject.name();
     let mut violations: Vec<String> = Vec::new();
-    for violation in summaries.iter().flat_map(|summary| violations_of(&name, bounds, summary)) {
+    for violation in
+        summaries.iter().flat_map(|summary| violations_of(&name, bounds.most(subject.state), bounds, summary))
+    {
         if !violations.contains(&violation) {
             violations.push(violation);
         }
@@ -80,15 +82,12 @@ fn row(subject: Subject, bounds: Bounds, image: &Image) -> Result<Row, Error> {
 }
 
 /// The bounds that a call exceeds, each with its figure.
-fn violations_of(name: &str, bounds: Bounds, summary: &Summary) -> Vec<String> {
+fn violations_of(name: &str, most: Option<(usize, &str)>, bounds: Bounds, summary: &Summary) -> Vec<String> {
     let mut violations = Vec::new();
-    if let Some(most) = bounds.max_instructions
+    if let Some((most, option)) = most
         && summary.instructions > most
     {
-        violations.push(format!(
-            "{name}: {} instructions, and --max-instructions allows {most}",
-            summary.instructions
-        ));
+        violations.push(format!("{name}: {} instructions, and {option} allows {most}", summary.instructions));
     }
     if bounds.no_locked && summary.locked_instructions > 0 {
         violations.push(format!(
@@ -110,6 +109,7 @@ fn violations_of(name: &str, bounds: Bounds, summary: &Summary) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::subject::State;
     use super::*;
 
     fn summary() -> Summary {
@@ -118,18 +118,22 @@ mod tests {
 
     #[test]
     fn bounds_are_inclusive_and_name_the_figure() {
-        let bounds = |n| Bounds { max_instructions: Some(n), no_locked: true, no_calls_out: true };
-        assert!(violations_of("x", bounds(50), &summary()).is_empty());
-        let violations = violations_of("x", bounds(49), &summary());
+        let bounds = Bounds { max_when_full: Some(50), ..Bounds::default() };
+        let of = |bounds: Bounds, state| violations_of("x", bounds.most(state), bounds, &summary());
+        assert!(of(bounds, State::Full).is_empty());
+        let bounds = Bounds { max_instructions: Some(49), max_when_off: Some(7), ..bounds };
+        assert!(of(bounds, State::Full).is_empty());
+        assert_eq!(of(bounds, State::LevelOff), ["x: 50 instructions, and --max-when-off allows 7"]);
+        let violations = of(bounds, State::Empty);
         assert_eq!(violations, ["x: 50 instructions, and --max-instructions allows 49"]);
     }
 
     #[test]
     fn a_system_call_is_a_call_out() {
-        let bounds = Bounds { max_instructions: None, no_locked: true, no_calls_out: true };
+        let bounds = Bounds { no_locked: true, no_calls_out: true, ..Bounds::default() };
         let bad = Summary { system_calls: 1, locked_instructions: 2, ..summary() };
-        let violations = violations_of("x", bounds, &bad);
+        let violations = violations_of("x", None, bounds, &bad);
         assert_eq!(violations.len(), 2, "{violations:?}");
-        assert!(violations_of("x", Bounds::default(), &bad).is_empty());
+        assert!(violations_of("x", None, Bounds::default(), &bad).is_empty());
     }
 }
