@@ -24,9 +24,19 @@ pub(super) fn throughput<C: Contender>(job: &Job) -> Result<Measured, Answer> {
     let calls: u64 = calls.iter().sum();
     let attempted = calls + warm;
     let in_sink = counted::<C>(&job.sink)?;
+    measured.set("calls_per_s", calls as f64 / called.as_secs_f64());
+    measured.set("attempted", attempted as f64);
     let written = match in_sink {
         Some((messages, _)) => messages,
-        None => attempted.saturating_sub(finished.dropped),
+        None if finished.is_exact => attempted.saturating_sub(finished.dropped),
+        None => {
+            let reason = "it does not count what it drops, and nothing can be counted here";
+            for name in ["messages_per_s", "dropped", "cpu_s_per_million", "bytes_per_message"] {
+                measured.lacks(name, reason);
+            }
+            measured.remarks.push(format!("null sink: {reason}"));
+            return Ok(measured);
+        }
     };
     if in_sink.is_some() && finished.is_exact && written + finished.dropped != attempted {
         return Err(Answer::Failed {
@@ -42,15 +52,9 @@ pub(super) fn throughput<C: Contender>(job: &Job) -> Result<Measured, Answer> {
     }
     let millions = measured_messages as f64 / 1e6;
     measured.set("messages_per_s", measured_messages as f64 / time_s);
-    measured.set("calls_per_s", calls as f64 / called.as_secs_f64());
-    measured.set("attempted", attempted as f64);
-    if in_sink.is_some() || finished.is_exact {
-        let dropped = attempted.saturating_sub(written) as f64;
-        measured.set("dropped", dropped);
-        measured.set("dropped_percent", dropped / attempted as f64 * 100.0);
-    } else {
-        measured.lacks("dropped", "it does not count what it drops, and nothing can be counted here");
-    }
+    let dropped = attempted.saturating_sub(written) as f64;
+    measured.set("dropped", dropped);
+    measured.set("dropped_percent", dropped / attempted as f64 * 100.0);
     measured.set("cpu_s_per_million", cpu.own_s / millions);
     // Programs that have ended by now, and been waited for, with all that they have used; some of it before the window.
     if cpu.others_s > 0.0 {
