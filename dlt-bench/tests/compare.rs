@@ -1,5 +1,5 @@
 //! The compare cases as their users run them, with tiny counts.
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
+#![cfg_attr(feature = "peers", expect(clippy::unwrap_used, reason = "helpers of tests are tests as well"))]
 
 #[cfg(feature = "peers")]
 #[path = "compare/failures.rs"]
