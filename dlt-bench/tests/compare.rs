@@ -14,6 +14,9 @@ mod misfits;
 #[cfg(feature = "peers")]
 #[path = "compare/rows.rs"]
 mod rows;
+#[cfg(feature = "peers")]
+#[path = "compare/stops.rs"]
+mod stops;
 #[path = "compare/support.rs"]
 mod support;
 

@@ -21,7 +21,7 @@ pub mod ours;
 pub mod text;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use dispatch::{NAMES, Visit, with};
 
@@ -40,6 +40,8 @@ pub struct Setup<'a> {
     pub producers: usize,
     /// A call waits for room, where the logger can do that; else a message is lost when there is none.
     pub lossless: bool,
+    /// A message is to be in the file soon, where the logger would else keep it until its buffer is full or a second over.
+    pub prompt: bool,
 }
 
 impl Setup<'_> {
@@ -59,7 +61,7 @@ pub enum Format {
 }
 
 /// One logger, started in a process of its own.
-pub trait Contender: Sized + Sync {
+pub trait Contender: Sized + Send + Sync + 'static {
     /// Its name on the command line and in tables.
     const NAME: &'static str;
     /// What it writes.
@@ -72,6 +74,11 @@ pub trait Contender: Sized + Sync {
 
     /// Version, queue, what happens when it is full, what is written: for who reads the figures.
     fn configuration(&self) -> String;
+
+    /// The file that grows while it logs, if it is not the sink yet.
+    fn file(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// The calling thread's handle, for producer `index`, below [`Setup::producers`]. What the logger has to set up for a
     /// thread, it does here and not in the first call, if it offers a way.

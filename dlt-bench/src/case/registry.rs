@@ -30,6 +30,8 @@ pub enum Runner {
     Suspend(&'static [suspend::Section], Sweep),
     /// Measures what the machine allows.
     Floor,
+    /// Stops threads of other loggers as well.
+    CompareStops,
     /// Measures other loggers as well.
     Compare(&'static [compare::plan::Section]),
 }
@@ -50,13 +52,13 @@ impl Case {
     pub fn sections(&self, options: &Options) -> Vec<Section> {
         match self.runner {
             Runner::Rows(sections) => sections(options),
-            Runner::Suspend(..) | Runner::Floor | Runner::Compare(_) => Vec::new(),
+            Runner::Suspend(..) | Runner::Floor | Runner::Compare(_) | Runner::CompareStops => Vec::new(),
         }
     }
 }
 
 /// All of them, in the order of `list`.
-pub static CASES: [Case; 30] = [
+pub static CASES: [Case; 31] = [
     Case {
         name: "overflow-drop",
         summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
@@ -218,6 +220,12 @@ pub static CASES: [Case; 30] = [
         summary: "resident memory, in all and per producer, here and in other loggers",
         iterations: 1,
         runner: Runner::Compare(&[compare::plan::MEMORY]),
+    },
+    Case {
+        name: "compare-stops",
+        summary: "a thread is stopped within its log call, here and in other loggers: who else stands still (under 2 min)",
+        iterations: 1,
+        runner: Runner::CompareStops,
     },
     Case {
         name: "compare-all",

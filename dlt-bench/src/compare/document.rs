@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::row::{REFERENCE, Ranking, Row, Status, is_ours};
+use super::stops::{self, StopsRow};
 use crate::exit_code::ExitCode;
 use crate::report::document::CaseReport;
 use crate::report::environment::Environment;
@@ -59,6 +60,8 @@ pub struct Document {
     pub rows: Vec<Row>,
     /// Who is first in what.
     pub rankings: Vec<Ranking>,
+    /// What stops of threads within their calls showed.
+    pub stops: Vec<StopsRow>,
     /// What the reader should know.
     pub warnings: Vec<String>,
     /// What went wrong.
@@ -84,6 +87,7 @@ impl Document {
             cases: Vec::new(),
             rows: Vec::new(),
             rankings: Vec::new(),
+            stops: Vec::new(),
             warnings: Vec::new(),
             errors: Vec::new(),
             interrupted: false,
@@ -103,7 +107,7 @@ impl Document {
         };
         let of_rows = self.rows.iter().map(of_row).fold(ExitCode::Pass, ExitCode::and);
         let of_end = if self.interrupted { ExitCode::Interrupted } else { ExitCode::Pass };
-        let code = of_rows.and(of_end);
+        let code = of_rows.and(stops::code(&self.stops)).and(of_end);
         self.exit_code = code as u8;
         code
     }

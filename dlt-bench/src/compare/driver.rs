@@ -11,6 +11,7 @@ use super::plan::{self, Section};
 use super::row::{self, REFERENCE, Row, is_ours};
 use super::run::{self, Answers, Rounds, Spec};
 use super::sink::Folder;
+use super::stops::{self, StopsRow};
 use super::{human, plot};
 use crate::case::registry::Runner;
 use crate::config::{Config, Options, SweepOptions};
@@ -35,6 +36,8 @@ const BUDGET: Duration = Duration::from_secs(530);
 pub struct Prepared {
     sections: Vec<Section>,
     contenders: Vec<String>,
+    /// Threads are stopped as well.
+    stops: bool,
 }
 
 /// The sections of the cases, if compare cases are what is to be run.
@@ -44,6 +47,7 @@ pub struct Prepared {
 pub fn prepare(config: &Config) -> Result<Option<Prepared>, Error> {
     let mut sections: Vec<Section> = Vec::new();
     let mut other = None;
+    let mut stops = false;
     for case in &config.cases {
         match case.runner {
             Runner::Compare(parts) => {
@@ -51,19 +55,20 @@ pub fn prepare(config: &Config) -> Result<Option<Prepared>, Error> {
                 let parts: Vec<Section> = parts.iter().filter(is_new).copied().collect();
                 sections.extend(parts);
             }
+            Runner::CompareStops => stops = true,
             Runner::Rows(_) | Runner::Suspend(..) | Runner::Floor => other = Some(case.name),
         }
     }
-    if sections.is_empty() {
+    if sections.is_empty() && !stops {
         return Ok(None);
     }
     if let Some(other) = other {
         return Err(Error::usage(format!("`{other}` cannot be run together with compare cases"))
             .with_hint("their reports have different forms: run them one after the other"));
     }
-    refuse_what_has_no_effect(config)?;
+    refuse_what_has_no_effect(config, stops)?;
     let contenders = chosen(names()?, config.options.sweep.only.as_deref())?;
-    Ok(Some(Prepared { sections, contenders }))
+    Ok(Some(Prepared { sections, contenders, stops }))
 }
 
 /// All contenders of this build.
@@ -94,7 +99,7 @@ fn chosen(all: Vec<String>, only: Option<&str>) -> Result<Vec<String>, Error> {
     Ok(all.into_iter().filter(|name| name.contains(only) || name == REFERENCE).collect())
 }
 
-fn refuse_what_has_no_effect(config: &Config) -> Result<(), Error> {
+fn refuse_what_has_no_effect(config: &Config, stops: bool) -> Result<(), Error> {
     let Options { logger, sink, messages: _, threads, iterations: _, stop_ms, sweep } = &config.options;
     let SweepOptions { sample, seed: _, only: _, every_turn } = sweep;
     let refused = [
@@ -103,7 +108,7 @@ fn refuse_what_has_no_effect(config: &Config) -> Result<(), Error> {
         ("--threads", threads.is_some(), "the number of producers belongs to the measurement"),
         ("--profile", config.profile, "compare-kernel loads the probe by itself where privileges allow it"),
         ("--stop-ms", stop_ms.is_some(), "it is an option of the suspend cases"),
-        ("--sample", sample.is_some(), "it is an option of sweeps"),
+        ("--sample", sample.is_some() && !stops, "it is an option of sweeps"),
         ("--every-turn", *every_turn, "it is an option of sweeps"),
     ];
     match refused.iter().find(|(_, is_given, _)| *is_given) {
@@ -137,27 +142,14 @@ pub fn run(config: &Config, prepared: &Prepared, outputs: Outputs) -> Result<Exi
     let mut screen = outputs.screen();
     let who = format!("{} contenders", spec.contenders.len());
     screen.print(&common::environment(&document.environment, &who, &document.request.sink));
-    screen.print(&format!(
-        "{} measurements of each, by plan {} s in all\n",
-        spec.cells.len(),
-        spec.planned().as_secs()
-    ));
-    let answers = measured(&spec, &mut screen, &outputs);
-    document.rows = row::rows(&spec.contenders, &spec.cells, &answers);
-    document.contenders = contenders(&spec.contenders, &answers);
-    screen.print(&human::contenders(&document.contenders));
-    screen.print(&human::legend());
-    for section in &prepared.sections {
-        screen.print(&human::section(section, &spec.contenders, &document.rows));
-        let conclusions = conclude(section, &spec.contenders, &mut document);
-        for line in &conclusions {
-            screen.print(&format!("{line}\n"));
-        }
-        document.cases.push(CaseReport {
-            name: section.case.to_owned(),
-            title: section.title.to_owned(),
-            conclusions,
-        });
+    if !spec.cells.is_empty() {
+        measure(&spec, &prepared.sections, &mut document, &mut screen, &outputs);
+    }
+    if prepared.stops && !interrupt::requested() {
+        let sample = config.options.sweep.sample.unwrap_or(stops::SAMPLE);
+        let rows = stopped(&prepared.contenders, sample, folder.path());
+        stops::conclude(rows, &mut document);
+        screen.print(&stops::human(&document));
     }
     document.interrupted = interrupt::requested();
     document.environment.probe = document.rows.iter().any(was_watched);
@@ -174,6 +166,60 @@ pub fn run(config: &Config, prepared: &Prepared, outputs: Outputs) -> Result<Exi
     Ok(code)
 }
 
+/// All rounds, and the tables.
+fn measure(
+    spec: &Spec,
+    sections: &[Section],
+    document: &mut Document,
+    screen: &mut Screen,
+    outputs: &Outputs,
+) {
+    screen.print(&format!(
+        "{} measurements of each, by plan {} s in all\n",
+        spec.cells.len(),
+        spec.planned().as_secs()
+    ));
+    let answers = measured(spec, screen, outputs);
+    document.rows = row::rows(&spec.contenders, &spec.cells, &answers);
+    document.contenders = contenders(&spec.contenders, &answers);
+    screen.print(&human::contenders(&document.contenders));
+    screen.print(&human::legend());
+    for section in sections {
+        screen.print(&human::section(section, &spec.contenders, &document.rows));
+        let conclusions = conclude(section, &spec.contenders, document);
+        for line in &conclusions {
+            screen.print(&format!("{line}\n"));
+        }
+        document.cases.push(CaseReport {
+            name: section.case.to_owned(),
+            title: section.title.to_owned(),
+            conclusions,
+        });
+    }
+}
+
+fn stopped(contenders: &[String], sample: usize, folder: &Path) -> Vec<StopsRow> {
+    let bar = progress_bar(None);
+    let rows = stops::run(contenders, sample, folder, &mut |name, done, planned| {
+        bar.set_length(planned as u64);
+        bar.set_position(done as u64);
+        bar.set_message(format!("stops, {name}"));
+    });
+    bar.finish_and_clear();
+    rows
+}
+
+/// No thread of its own draws it: processes under test are forked, for which this one has to have one thread.
+fn progress_bar(length: Option<u64>) -> ProgressBar {
+    let bar = if Screen::shows_progress() {
+        ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr())
+    } else {
+        ProgressBar::hidden()
+    };
+    let style = ProgressStyle::with_template("{bar:30} {msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 fn request(config: &Config, seed: u64, sink: String) -> Request {
     Request {
         cases: config.cases.iter().map(|case| case.name.to_owned()).collect(),
@@ -187,13 +233,7 @@ fn request(config: &Config, seed: u64, sink: String) -> Request {
 
 fn measured(spec: &Spec, screen: &mut Screen, outputs: &Outputs) -> Answers {
     let whole_ms = spec.planned().as_millis() as u64;
-    let bar = if Screen::shows_progress() {
-        ProgressBar::with_draw_target(Some(whole_ms), ProgressDrawTarget::stderr())
-    } else {
-        ProgressBar::hidden()
-    };
-    let style = ProgressStyle::with_template("{bar:30} {msg}");
-    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = progress_bar(Some(whole_ms));
     let answers = run::run(spec, &mut |label: &str, done: Duration| {
         bar.inc(done.as_millis() as u64);
         let left_s = whole_ms.saturating_sub(bar.position()).div_ceil(1000);

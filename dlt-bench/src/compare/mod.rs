@@ -12,6 +12,7 @@
 //! | [`process`] | starting one, waiting, ending it |
 //! | [`run`] | all rounds |
 //! | [`row`] | medians with spread; who is first |
+//! | [`stops`] | threads that are stopped within their calls |
 //! | [`driver`], [`document`], [`human`], [`plot`] | the case, its report, tables, picture |
 
 pub mod answer;
@@ -27,3 +28,4 @@ pub mod process;
 pub mod row;
 pub mod run;
 mod sink;
+pub mod stops;

@@ -100,6 +100,7 @@ mod process;
 pub mod report;
 mod run;
 mod session;
+pub mod steps;
 mod subject;
 pub mod subjects;
 mod trace;

@@ -51,7 +51,7 @@ pub(super) fn clock_page() -> Range<u64> {
 
 impl Session {
     /// From where [`Self::place`] leaves the victim to the first instruction of what is swept.
-    fn enter(&mut self, victim: usize) -> Result<(), Error> {
+    pub(super) fn enter(&mut self, victim: usize) -> Result<(), Error> {
         if self.role == Role::Caller {
             let entry = self.entry;
             let tracee = self.tracee(victim)?;

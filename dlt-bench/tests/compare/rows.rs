@@ -8,7 +8,7 @@ use crate::misfits::misfits;
 use crate::support::{bench, text};
 
 /// Runs, expects this exit code, and returns the report, which is checked against its schema, with the text beside it.
-fn report(arguments: &str, code: i32) -> (Value, String) {
+pub(crate) fn report(arguments: &str, code: i32) -> (Value, String) {
     let output = bench(arguments).args(["--json", "-"]).output().unwrap();
     let text = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{text}");

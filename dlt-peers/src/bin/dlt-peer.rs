@@ -67,7 +67,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         _ => return Err("dlt-peer NAME SINK MESSAGES THREADS [lossy]".into()),
     };
     let producers = threads.parse::<usize>()?.max(1);
-    let setup = Setup { sink: Path::new(sink), capacity: CAPACITY, producers, lossless };
+    let setup = Setup { sink: Path::new(sink), capacity: CAPACITY, producers, lossless, prompt: false };
     let run = Run { setup, messages: messages.parse()? };
     match with(name, run).ok_or_else(|| format!("no peer is called `{name}`"))? {
         Ok(()) => Ok(ExitCode::SUCCESS),

@@ -47,7 +47,7 @@ pub struct Message {
 }
 
 /// A bounded queue.
-pub trait Queue: Sized + Sync {
+pub trait Queue: Sized + Send + Sync + 'static {
     /// Name of the contender.
     const NAME: &'static str;
     /// Which queue it is, and what happens when it is full.

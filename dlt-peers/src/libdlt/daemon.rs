@@ -96,6 +96,11 @@ impl Daemon {
         self.files().iter().filter_map(|path| path.metadata().ok()).map(|data| data.len()).sum()
     }
 
+    /// The file that it begins with, once something has reached it.
+    pub(super) fn first_file(&self) -> PathBuf {
+        self.folder.join("trace").join("dlt_offlinetrace.0000000001.dlt")
+    }
+
     /// Its files, oldest first.
     fn files(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(self.folder.join("trace")).into_iter().flatten().flatten();

@@ -85,6 +85,10 @@ impl Contender for Libdlt {
         self.configuration.clone()
     }
 
+    fn file(&self) -> Option<PathBuf> {
+        Some(self.daemon.first_file())
+    }
+
     fn producer(&self, index: usize) -> Producer {
         let id = CString::new(format!("P{index:03}")).unwrap_or_default();
         let caller = self.library.caller(&id, c"producer").ok();

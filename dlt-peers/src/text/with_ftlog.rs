@@ -6,7 +6,7 @@ use ftlog::appender::FileAppender;
 use ftlog::{FtLogFormat, LogTimezone, LoggerGuard};
 use log::{Level, Record};
 
-use super::path;
+use super::{open, path};
 use crate::{Contender, Finished, Setup, Unavailable};
 
 /// The process-wide logger.
@@ -47,17 +47,25 @@ impl Contender for Ftlog {
     const NAME: &'static str = "ftlog";
 
     fn start(setup: &Setup<'_>) -> Result<Self, Unavailable> {
-        let file = FileAppender::builder().path(path(setup)?).build();
-        let logger = ftlog::builder()
+        let builder = ftlog::builder();
+        let (builder, file) = if setup.prompt {
+            (builder.root(open(setup)?.into_inner().map_err(Unavailable::failed)?), "a file without a buffer")
+        } else {
+            let file = FileAppender::builder().path(path(setup)?).build();
+            (
+                builder.root(file),
+                "its FileAppender, which keeps lines until its buffer is full or for a second",
+            )
+        };
+        let logger = builder
             .format(Plain)
             .timezone(LogTimezone::Utc)
             .bounded(setup.shared_capacity(), setup.lossless)
-            .root(file)
             .build()
             .map_err(Unavailable::failed)?;
         let worker = logger.init().map_err(Unavailable::failed)?;
         let configuration = format!(
-            "ftlog {}: bounded({}, {}); its FileAppender, UTC, lines without thread, file and line",
+            "ftlog {}: bounded({}, {}); {file}; UTC, lines without thread, file and line",
             env!("VERSION_FTLOG"),
             setup.shared_capacity(),
             setup.lossless

@@ -72,7 +72,13 @@ impl Visit for Measurement<'_> {
 
 /// Starts the contender. Calls wait for room where it can do that: what is lost costs nothing and would look fast.
 fn start<C: Contender>(job: &Job) -> Result<(C, Measured), Answer> {
-    let setup = Setup { sink: &job.sink, capacity: CAPACITY, producers: job.producers, lossless: true };
+    let setup = Setup {
+        sink: &job.sink,
+        capacity: CAPACITY,
+        producers: job.producers,
+        lossless: true,
+        prompt: false,
+    };
     let contender = C::start(&setup).map_err(|unavailable| match unavailable {
         Unavailable::NotInstalled(reason) => Answer::NotInstalled { reason },
         Unavailable::Failed(reason) => Answer::Failed { reason },

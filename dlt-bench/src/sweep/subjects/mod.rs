@@ -3,6 +3,8 @@
 mod dlt;
 mod force_push;
 mod mutex;
+#[cfg(feature = "peers")]
+pub mod peer;
 mod receiver;
 mod worker;
 
