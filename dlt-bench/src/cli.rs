@@ -1,5 +1,7 @@
 //! The command line.
 
+mod advise;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,6 +26,7 @@ Examples:
   dlt-bench -c concurrency-single --sink null     the log call beside the floor of this machine
   dlt-bench -c concurrency-mpsc --logger mutex    the same load on a logger that waits for a lock
   dlt-bench -c overflow-all --profile --out run   the same under the kernel probe, with flamegraphs (root)
+  dlt-bench advise --rate 100000 --stall 200ms    which settings a load needs, and what they lose
   dlt-bench -c suspend-sweep --only Overwrite     a thread stopped at every instruction of its log call
   dlt-bench -c compare-all --out run              other loggers with the same work: table, picture, ratios
   dlt-bench -c compare-latency --only tracing     dlt-logger beside the loggers with this in their name
@@ -114,6 +117,9 @@ enum Command {
     /// One measurement of a compare case
     #[command(hide = true)]
     Contender(Job),
+    /// Says which settings a load needs, and runs the load with them
+    #[command(after_long_help = advise::HELP)]
+    Advise(advise::AdviseArgs),
 }
 
 #[derive(Debug, Clone, Copy, Args)]
@@ -221,6 +227,8 @@ pub enum Request {
     Anatomy(anatomy::Options, Option<JsonTarget>, Option<PathBuf>),
     /// One measurement of one contender, for a compare case in another process.
     Contender(Box<Job>),
+    /// Advice for a load, and where its report goes.
+    Advise(crate::advise::Options, Option<JsonTarget>, Option<PathBuf>),
     /// A run.
     Run(Box<Config>),
 }
@@ -243,6 +251,10 @@ fn request(cli: Cli) -> Result<Request, Error> {
         Some(Command::Selftest) => return Ok(Request::Selftest),
         Some(Command::Anatomy(args)) => return anatomy(args, options),
         Some(Command::Contender(job)) => return Ok(Request::Contender(Box::new(job))),
+        Some(Command::Advise(args)) => {
+            let (options, json, out) = advise::request(args, options)?;
+            return Ok(Request::Advise(options, json, out));
+        }
         Some(Command::Case { names }) => cases.extend(names),
         Some(Command::Quick) => cases.push("quick".to_owned()),
         Some(Command::Full) => cases.push("full".to_owned()),
@@ -339,9 +351,7 @@ mod tests {
         let cli = Cli::try_parse_from([&["dlt-bench"], args].concat()).unwrap();
         match request(cli).unwrap() {
             Request::Run(config) => *config,
-            Request::List | Request::Selftest | Request::Anatomy(..) | Request::Contender(_) => {
-                panic!("a run was asked for")
-            }
+            other => panic!("a run was asked for, not {other:?}"),
         }
     }
 

@@ -14,6 +14,7 @@
 //! | [`audit`], [`stacks`] | the kernel probe's evidence, the verdict, flamegraphs |
 //! | [`suspend`] | cases that stop threads and watch the others |
 //! | [`stop`] | threads of a child process that are really stopped |
+//! | [`advise`] | which settings a load needs |
 //! | [`anatomy`] | every instruction of a log call |
 //! | `code` | this program's own machine code: functions, instructions, coverage (x86-64) |
 //! | [`sweep`] | a thread is stopped at every instruction of a log call |
@@ -22,6 +23,7 @@
 //! | [`daemon`] | `dlt-daemon`: the receiver as a program of its own |
 //! | [`exit_code`], [`error`], [`interrupt`] | how a run ends |
 
+pub mod advise;
 pub mod anatomy;
 pub mod audit;
 pub mod case;

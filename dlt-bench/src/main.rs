@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use dlt_bench::advise;
 use dlt_bench::anatomy;
 use dlt_bench::audit::Audit;
 use dlt_bench::case::driver;
@@ -26,6 +27,10 @@ fn main() -> std::process::ExitCode {
             anatomy::run(&options, Outputs::open(json, out.as_deref())?)
         }
         Request::Contender(job) => contender(&job),
+        Request::Advise(options, json, out) => {
+            install_interrupt()?;
+            advise::run(&options, Outputs::open(json, out.as_deref())?)
+        }
         Request::Run(config) => run(&config),
     });
     match result {

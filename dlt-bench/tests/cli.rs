@@ -1,6 +1,8 @@
 //! The programs as their users run them.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
 
+#[path = "suite/advise.rs"]
+mod advise;
 #[cfg(target_arch = "x86_64")]
 #[path = "suite/anatomy.rs"]
 mod anatomy;
