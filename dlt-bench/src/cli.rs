@@ -1,14 +1,12 @@
 //! The command line.
 
 mod advise;
+mod anatomy;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use dlt_logger::OverflowMode;
-
-use crate::anatomy;
 use crate::case::registry::{self, CASES, Case};
 use crate::compare::job::Job;
 use crate::config::{Config, Options, SweepOptions};
@@ -57,28 +55,6 @@ Exit codes:
   4    cannot run here; the message says what is missing and how to get it
   130  Ctrl-C, with the report of what was done; a second Ctrl-C ends at once";
 
-const ANATOMY_HELP: &str = "\
-One thread of a forked process makes single log calls (a u32 and a 16-byte string) with the worker held back, and
-is single-stepped from the entry of the call to its return. Looked at are, per overflow mode, a ring that is empty
-after a warm-up; in Overwrite also a full one; and a call whose level is off. Each is traced 3 times: equal states
-must give equal traces, and it is said if they do not.
-
-  locked         `lock` prefix, or `xchg` with memory: these wait for other processors' cache lines
-  calls out      functions that are neither dlt-logger's nor the measuring one's: memcpy, an allocator, a lock
-  lines          distinct cache lines of 64 bytes: anonymous mappings (lane, thread) + others + stack
-
-It needs x86-64 and ptrace on one's own child, no privileges. Not shown: the first call of a thread, a full ring in
-the other modes, and how long anything takes.
-
-Examples:
-  dlt-bench anatomy                                     the table
-  dlt-bench anatomy --mode drop-newest --annotate       each instruction with its source line
-  dlt-bench anatomy --no-locked --no-calls-out          for CI: fails if somebody introduces a lock
-  dlt-bench anatomy --max-instructions 160 --max-when-full 275 --json -     figures and listing for a program
-  dlt-bench anatomy --logger mutex                      the control: locked instructions are found
-
-Exit codes: 0 in order, 1 a bound is exceeded (it is named with the figure), 2 usage, 4 cannot run here";
-
 /// Benchmark cases for dlt-logger: throughput, latency and an exact account of every message.
 #[derive(Debug, Parser)]
 #[command(name = "dlt-bench", version, about, after_long_help = AFTER_HELP, after_help = "More with --help.", arg_required_else_help = true)]
@@ -112,46 +88,14 @@ enum Command {
     /// Loads the kernel probe and shows that it counts exactly on this kernel
     Selftest,
     /// Lists every instruction that one log call executes, with what it touches
-    #[command(after_long_help = ANATOMY_HELP)]
-    Anatomy(AnatomyArgs),
+    #[command(after_long_help = anatomy::HELP)]
+    Anatomy(anatomy::AnatomyArgs),
     /// One measurement of a compare case
     #[command(hide = true)]
     Contender(Job),
     /// Says which settings a load needs, and runs the load with them
     #[command(after_long_help = advise::HELP)]
     Advise(advise::AdviseArgs),
-}
-
-#[derive(Debug, Clone, Copy, Args)]
-struct AnatomyArgs {
-    /// Looks at this mode only
-    #[arg(long, value_name = "MODE")]
-    mode: Option<Mode>,
-    /// Prints the instructions, with their source lines, the way that branches took, and the memory that they touch
-    #[arg(long)]
-    annotate: bool,
-    /// Exit code 1 if a call executes more instructions
-    #[arg(long, value_name = "N")]
-    max_instructions: Option<usize>,
-    /// The same for a call that finds its ring full
-    #[arg(long, value_name = "N")]
-    max_when_full: Option<usize>,
-    /// The same for a call whose level is off
-    #[arg(long, value_name = "N")]
-    max_when_off: Option<usize>,
-    /// Exit code 1 if a call executes a locked instruction
-    #[arg(long)]
-    no_locked: bool,
-    /// Exit code 1 if a call calls another library or enters the kernel
-    #[arg(long)]
-    no_calls_out: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Mode {
-    Overwrite,
-    DropNewest,
-    Block,
 }
 
 #[derive(Debug, Args)]
@@ -224,7 +168,7 @@ pub enum Request {
     /// The probe's self-test.
     Selftest,
     /// The anatomy of a log call, and where its report goes.
-    Anatomy(anatomy::Options, Option<JsonTarget>, Option<PathBuf>),
+    Anatomy(crate::anatomy::Options, Option<JsonTarget>, Option<PathBuf>),
     /// One measurement of one contender, for a compare case in another process.
     Contender(Box<Job>),
     /// Advice for a load, and where its report goes.
@@ -249,7 +193,10 @@ fn request(cli: Cli) -> Result<Request, Error> {
     match command {
         Some(Command::List) => return Ok(Request::List),
         Some(Command::Selftest) => return Ok(Request::Selftest),
-        Some(Command::Anatomy(args)) => return anatomy(args, options),
+        Some(Command::Anatomy(args)) => {
+            let (options, json, out) = anatomy::request(args, options)?;
+            return Ok(Request::Anatomy(options, json, out));
+        }
         Some(Command::Contender(job)) => return Ok(Request::Contender(Box::new(job))),
         Some(Command::Advise(args)) => {
             let (options, json, out) = advise::request(args, options)?;
@@ -283,41 +230,6 @@ fn request(cli: Cli) -> Result<Request, Error> {
         sweep,
     };
     Ok(Request::Run(Box::new(Config { cases, options, json, out, profile })))
-}
-
-fn anatomy(args: AnatomyArgs, options: RunArgs) -> Result<Request, Error> {
-    let sweep = options.sweep();
-    let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile, .. } = options;
-    let refused = [
-        ("--messages", messages.is_some()),
-        ("--threads", threads.is_some()),
-        ("--iterations", iterations.is_some()),
-        ("--sink", sink != SinkChoice::Collector),
-        ("--stop-ms", stop_ms.is_some()),
-        ("--profile", profile),
-        ("an option of sweeps", sweep != SweepOptions::default()),
-    ];
-    if let Some((option, _)) = refused.iter().find(|(_, is_given)| *is_given) {
-        return Err(Error::usage(format!("{option} has no effect on `anatomy`"))
-            .with_hint("it looks at single calls of one thread; see `dlt-bench anatomy --help`"));
-    }
-    let AnatomyArgs {
-        mode,
-        annotate,
-        max_instructions,
-        max_when_full,
-        max_when_off,
-        no_locked,
-        no_calls_out,
-    } = args;
-    let mode = mode.map(|mode| match mode {
-        Mode::Overwrite => OverflowMode::Overwrite,
-        Mode::DropNewest => OverflowMode::DropNewest,
-        Mode::Block => OverflowMode::BlockWithTimeout,
-    });
-    let bounds = anatomy::Bounds { max_instructions, max_when_full, max_when_off, no_locked, no_calls_out };
-    let options = anatomy::Options { logger: logger.into(), mode, annotate, bounds };
-    Ok(Request::Anatomy(options, json.map(target), out))
 }
 
 fn target(path: PathBuf) -> JsonTarget {

@@ -38,6 +38,8 @@ const RESERVE_TIME: Duration = Duration::from_millis(50);
 const STEP: usize = 64;
 /// A worker is given half of what it can deliver.
 const UTILISATION: f64 = 0.5;
+/// How unevenly a load comes: it is logged once a millisecond, and a stall may begin or end in between.
+const UNEVENNESS: Duration = Duration::from_millis(2);
 /// Shortest timeout that is advised.
 const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
 
@@ -246,7 +248,8 @@ pub fn loss(
         let drained_share = advice.drain_per_s / settings.buffers as f64 / sharing * machine.call_ns / 1e9;
         burst * (1.0 - drained_share).max(0.0)
     } else {
-        burst + load.rate_of_thread() * load.stall.as_secs_f64() - machine.held_msgs / sharing
+        let stalled = load.stall.saturating_sub(UNEVENNESS);
+        burst + load.rate_of_thread() * stalled.as_secs_f64() - machine.held_msgs / sharing
     };
     let most_held = needed(load, machine, settings.buffers);
     let least = (least_held - capacity).max(0.0);
