@@ -48,6 +48,44 @@ pub(super) fn single(options: &Options) -> Vec<Section> {
     }]
 }
 
+/// `concurrency-call`: the row whose figures are fine enough for 5 % of a call, in less than 2 s.
+pub(super) fn call(options: &Options) -> Vec<Section> {
+    vec![Section {
+        case: "concurrency-call",
+        title: "concurrency-call: what one log call costs, in bursts that are timed as a whole".to_owned(),
+        rows: vec![awake_bursts(format!("bursts of {BURST}"), options)],
+        extra: Extra::None,
+        conclude: conclude_call,
+    }]
+}
+
+/// One thread that stays awake between its bursts.
+fn awake_bursts(name: String, options: &Options) -> RowSpec {
+    RowSpec {
+        threads: 1,
+        shape: Shape::Bursts { calls: BURST, pause: PAUSE },
+        time: Duration::from_millis(200),
+        ..RowSpec::new(name, options)
+    }
+}
+
+fn conclude_call(rows: &[Row]) -> Vec<String> {
+    let line = |row: &Row| {
+        let call = row.undisturbed_call?;
+        Some(format!(
+            "· {}: {:.2} ns a call if nothing disturbs it (the least mean of {} slices of {} bursts of {} calls; the middle \
+             one has {:.2} ns)",
+            row.name,
+            call.least_slice_ns,
+            call.slices,
+            call.bursts_per_slice,
+            call.calls_per_burst,
+            call.median_slice_ns,
+        ))
+    };
+    rows.iter().filter_map(line).collect()
+}
+
 /// `concurrency-mpsc`.
 pub(super) fn mpsc(options: &Options) -> Vec<Section> {
     let row = RowSpec::new("", options);
@@ -100,13 +138,14 @@ pub(super) fn burst(options: &Options) -> Vec<Section> {
     let bursts = RowSpec {
         ..paced(format!("{} msg/s, {} at once", count(RATE_PER_S), count(burst)), burst, BURSTS_PER_S)
     };
+    let awake = awake_bursts(format!("1 producer, bursts of {BURST}, awake in between"), options);
     let unpaced = RowSpec { name: "as fast as it goes".to_owned(), ..base.clone() };
     vec![Section {
         case: "concurrency-burst",
         title: format!(
             "concurrency-burst: {threads} producer(s) at a fixed rate, evenly and in bursts; response times count from when a call was due"
         ),
-        rows: vec![sustained, bursts, unpaced],
+        rows: vec![sustained, bursts, unpaced, awake],
         extra: Extra::Response,
         conclude: conclude_burst,
     }]
@@ -220,6 +259,7 @@ fn conclude_burst(rows: &[Row]) -> Vec<String> {
     if let Some((row, idle)) = rows.iter().find_map(|row| Some((row, row.idle_wakeups_per_s?))) {
         lines.push(idle_line(row, idle));
     }
+    lines.extend(conclude_call(rows));
     lines.extend(best_rate(rows));
     lines
 }

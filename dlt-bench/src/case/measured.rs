@@ -10,7 +10,7 @@ use crate::load::producer::Latencies;
 use crate::load::sink::SinkChoice;
 use crate::measure::clock::Clock;
 use crate::measure::floor::Floor;
-use crate::report::row::{CpuByRole, CpuShare, FloorRatio, Row, Status};
+use crate::report::row::{CpuByRole, CpuShare, FloorRatio, Repetition, Row, Status};
 
 /// A collector that used this much of a core, in per cent, was the limit.
 const COLLECTOR_BUSY_PERCENT: f64 = 90.0;
@@ -68,7 +68,7 @@ impl Measured<'_> {
         let unmeasured = "interrupted before the latency pass";
         let unwatched = "watched in rows about idle loggers only";
         let seconds_per_million = |ns: u64| (delivered > 0).then(|| ns as f64 / 1e3 / delivered as f64);
-        let all_cpu_ns = run.cpu.producers_ns + run.cpu.workers_ns + run.cpu.collector_ns.unwrap_or_default();
+        let all_cpu_ns = all_cpu_ns(run);
         let or_summary =
             |nulls: &mut Nulls, field, recorder: &crate::measure::latency::Recorder, reason: &str| {
                 nulls.or(field, recorder.summary(clock), reason)
@@ -79,6 +79,12 @@ impl Measured<'_> {
             latencies.bursts.summary(clock).map(|summary| summary.divided_by(burst_calls)),
             "the row has no bursts",
         );
+        let undisturbed_call = latencies.bursts.undisturbed(clock, burst_calls);
+        let no_slice = if burst_ns_per_call.is_some() {
+            "fewer than 100 bursts were timed as a whole"
+        } else {
+            "the row has no bursts"
+        };
         let floor = self.floor.map(|floor| {
             let calling_ns = run.calling.as_nanos() as f64 * plan.producers as f64;
             let sustained_ns_per_msg = calling_ns / attempted.max(1) as f64;
@@ -115,6 +121,7 @@ impl Measured<'_> {
             threads: plan.producers,
             producer_cpus: nulls.or("producer_cpus", plan.producer_cpus.clone(), "not confined"),
             iterations: self.runs.len(),
+            repetitions: self.runs.iter().map(repetition).collect(),
             duration_s: run.duration.as_secs_f64(),
             attempted,
             delivered,
@@ -128,7 +135,7 @@ impl Measured<'_> {
                 rates.iter().copied().min().unwrap_or_default(),
                 rates.iter().copied().max().unwrap_or_default(),
             ],
-            calls_per_s: (attempted as f64 / run.calling.as_secs_f64().max(1e-9)).round() as u64,
+            calls_per_s: calls_per_s(run),
             rounds: nulls.or("rounds", rounds, "the run counts messages, not rounds"),
             latency_ns,
             accepted_latency_ns: or_summary(
@@ -150,6 +157,7 @@ impl Measured<'_> {
                 "calls are due at fixed times in paced rows only",
             ),
             burst_ns_per_call,
+            undisturbed_call: nulls.or("undisturbed_call", undisturbed_call, no_slice),
             delivery_latency_ns: nulls.or(
                 "delivery_latency_ns",
                 run.delivery,
@@ -247,6 +255,27 @@ impl Measured<'_> {
         let (full, calls) = (run.terms.sink_full, run.terms.writev_calls);
         (full * SINK_FULL_SHARE > calls).then(|| format!("{who}: full in {full} of {calls} writev calls"))
     }
+}
+
+fn repetition(run: &Run) -> Repetition {
+    let (attempted, delivered) = (run.attempted(), run.delivered());
+    let total = run.terms.total();
+    Repetition {
+        throughput_msgs_per_s: run.delivered_per_s().round() as u64,
+        calls_per_s: calls_per_s(run),
+        cpu_s_per_million_msgs: (delivered > 0).then(|| all_cpu_ns(run) as f64 / 1e3 / delivered as f64),
+        attempted,
+        lost: total.dropped.total() + total.overwritten + total.timed_out,
+    }
+}
+
+fn calls_per_s(run: &Run) -> u64 {
+    (run.attempted() as f64 / run.calling.as_secs_f64().max(1e-9)).round() as u64
+}
+
+const fn all_cpu_ns(run: &Run) -> u64 {
+    let CpuTime { producers_ns, workers_ns, collector_ns } = run.cpu;
+    producers_ns + workers_ns + if let Some(ns) = collector_ns { ns } else { 0 }
 }
 
 fn cpu_by_role(run: &Run) -> CpuByRole {

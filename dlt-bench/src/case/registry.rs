@@ -58,7 +58,7 @@ impl Case {
 }
 
 /// All of them, in the order of `list`.
-pub static CASES: [Case; 31] = [
+pub static CASES: [Case; 32] = [
     Case {
         name: "overflow-drop",
         summary: "DropNewest under overload: the first messages are kept, what a full lane refuses is counted",
@@ -112,6 +112,12 @@ pub static CASES: [Case; 31] = [
         summary: "one thread, in bursts and sustained, as a multiple of the floor measured in the same run",
         iterations: 1,
         runner: Runner::Rows(concurrency::single),
+    },
+    Case {
+        name: "concurrency-call",
+        summary: "what one log call costs, to a fraction of a nanosecond, in less than 2 s: for `diff`",
+        iterations: 1,
+        runner: Runner::Rows(concurrency::call),
     },
     Case {
         name: "concurrency-mpsc",
@@ -324,7 +330,7 @@ mod tests {
         assert_eq!(rows("concurrency-scale").len(), 5);
         assert_eq!(rows("overflow-all"), ["Overwrite", "DropNewest", "BlockWithTimeout"]);
         assert_eq!(rows("quick").len(), 5);
-        assert_eq!(rows("full").len(), 3 + 15 + 3 + 1 + 5 + 3);
+        assert_eq!(rows("full").len(), 3 + 15 + 3 + 1 + 5 + 4);
     }
 
     /// What `list` says about the time of `quick` and `full`.

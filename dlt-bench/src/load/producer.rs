@@ -7,6 +7,7 @@ use dlt_probe_ebpf::SlotPtr;
 
 use super::plan::{Pass, Plan, Shape, Volume};
 use crate::interrupt;
+use crate::measure::bursts::Bursts;
 use crate::measure::clock::{Clock, monotonic_ns};
 use crate::measure::cpu;
 use crate::measure::latency::Recorder;
@@ -91,7 +92,7 @@ pub struct Latencies {
     /// Paced: from the time at which the call was due to its end, preempted or not.
     pub response: Recorder,
     /// Bursts: ticks of a whole burst without clock readings between its calls.
-    pub bursts: Recorder,
+    pub bursts: Bursts,
 }
 
 impl Latencies {
@@ -208,13 +209,13 @@ impl<'a, P: Producer> Work<'a, P> {
         plan: &Plan,
         messages: u64,
         begin_ns: u64,
-        (calls, pause): (u32, std::time::Duration),
+        (whole, pause): (u32, std::time::Duration),
     ) {
         let limit = Limit::new(plan, messages, begin_ns);
         let pause = self.clock.ticks_in_ns(pause.as_nanos() as u64);
         let (mut done, mut is_whole) = (0, false);
         while !limit.is_reached(done) && !self.must_stop() {
-            let calls = limit.calls_of(done, u64::from(calls));
+            let calls = limit.calls_of(done, u64::from(whole));
             // In turn: clock readings around each call, and around the burst as a whole.
             is_whole = !is_whole;
             done += match plan.pass {
@@ -223,7 +224,10 @@ impl<'a, P: Producer> Work<'a, P> {
                     let before = self.clock.ticks();
                     let done = self.chunk(calls);
                     let ticks = self.clock.ticks().wrapping_sub(before);
-                    self.latencies.bursts.record(ticks);
+                    // The last one may be cut short by the number of messages.
+                    if done == u64::from(whole) {
+                        self.latencies.bursts.record(ticks);
+                    }
                     done
                 }
                 Pass::Latency => self.timed_chunk(calls),

@@ -1,5 +1,6 @@
 //! Measuring: clocks, CPU time, latencies, the floor.
 
+pub mod bursts;
 pub mod clock;
 pub mod cpu;
 pub mod floor;

@@ -172,6 +172,10 @@ fn costs(rows: &[Row], extra: Extra) -> Table {
     if extra == Extra::Response {
         header.extend(["Response p50", "p99", "p99.9", "max"]);
     }
+    let has_bursts = rows.iter().any(|row| row.undisturbed_call.is_some());
+    if has_bursts {
+        header.push("Undisturbed");
+    }
     let mut table = table(&header);
     for row in rows {
         let of = |summary: &Option<Summary>, figure: fn(&Summary) -> f64| {
@@ -202,6 +206,11 @@ fn costs(rows: &[Row], extra: Extra) -> Table {
                 response(|s| s.p999),
                 response(|s| s.max),
             ]);
+        }
+        if has_bursts {
+            cells.push(
+                row.undisturbed_call.map_or_else(dash, |call| format!("{:.2} ns", call.least_slice_ns)),
+            );
         }
         add(&mut table, cells);
     }

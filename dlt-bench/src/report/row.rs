@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::load::terms::Dropped;
+use crate::measure::bursts::Undisturbed;
 use crate::measure::floor::Floor;
 use crate::measure::latency::Summary;
 
@@ -42,6 +43,21 @@ pub struct CpuByRole {
     pub workers: CpuShare,
     /// The embedded receiver; `None` if there is none.
     pub collector: Option<CpuShare>,
+}
+
+/// What one throughput pass gave.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Repetition {
+    /// Messages delivered per second.
+    pub throughput_msgs_per_s: u64,
+    /// Calls per second, whatever became of the messages.
+    pub calls_per_s: u64,
+    /// CPU seconds of all roles per million messages delivered; `None` if none was.
+    pub cpu_s_per_million_msgs: Option<f64>,
+    /// Messages that producers gave to the logger.
+    pub attempted: u64,
+    /// Messages of these that were not delivered.
+    pub lost: u64,
 }
 
 /// Figures of the call as multiples of the floor.
@@ -88,6 +104,8 @@ pub struct Row {
     pub producer_cpus: Option<Vec<usize>>,
     /// How often it was measured; the figures are those of the run with the median rate.
     pub iterations: usize,
+    /// The throughput pass of each of them, in their order.
+    pub repetitions: Vec<Repetition>,
     /// From the first call until everything was delivered, in seconds.
     pub duration_s: f64,
     /// Messages that producers gave to the logger.
@@ -122,6 +140,8 @@ pub struct Row {
     pub response_ns: Option<Summary>,
     /// A burst without clock readings between its calls, per call.
     pub burst_ns_per_call: Option<Summary>,
+    /// What a call costs in bursts if nothing disturbs it, finer than a step of the clock.
+    pub undisturbed_call: Option<Undisturbed>,
     /// From the call to the end of the `writev` that carried the message.
     pub delivery_latency_ns: Option<Summary>,
     /// What the clock readings add to each sample of `latency_ns`.

@@ -40,6 +40,7 @@ fn the_list_names_the_cases() {
         "batch-size",
         "buffer-all",
         "concurrency-single",
+        "concurrency-call",
         "concurrency-mpsc",
         "concurrency-scale",
         "concurrency-burst",
@@ -144,14 +145,41 @@ fn concurrency_cases() {
         assert!(row["delivery_latency_ns"]["p50"].as_f64().unwrap() > 0.0);
     }
     check_case("-c concurrency-mpsc");
-    assert_eq!(rows(&check_case("-c concurrency-all")).len(), 12);
+    assert_eq!(rows(&check_case("-c concurrency-all")).len(), 13);
 }
 
 #[test]
 fn quick_and_full() {
     assert_eq!(rows(&check_case("quick")).len(), 5);
     let full = rows(&check_case("-a")).len();
-    assert_eq!(full, 30);
+    assert_eq!(full, 31);
+}
+
+/// 4000 bursts, of which every other is timed as a whole: 20 slices of 100. And one figure set per repetition.
+#[test]
+fn what_a_call_costs_undisturbed() {
+    let many = report("-c concurrency-call --messages 80000 --iterations 3", 0);
+    schema::check(&many);
+    let row = &rows(&many)[0];
+    let call = &row["undisturbed_call"];
+    assert_eq!((call["slices"].as_u64(), call["calls_per_burst"].as_u64()), (Some(20), Some(20)));
+    let (least, middle) =
+        (call["least_slice_ns"].as_f64().unwrap(), call["median_slice_ns"].as_f64().unwrap());
+    assert!(least > 0.0 && least <= middle, "{call}");
+    // No slice is faster than the fastest burst, nor the least one slower than the median of all bursts by much.
+    assert!(least < row["burst_ns_per_call"]["p50"].as_f64().unwrap() * 1.3, "{row:#}");
+    let rates: Vec<_> = row["repetitions"].as_array().unwrap().iter().collect();
+    assert_eq!(rates.len(), 3);
+    assert!(rates.iter().any(|one| one["throughput_msgs_per_s"] == row["throughput_msgs_per_s"]), "{row:#}");
+    for one in rates {
+        assert_eq!(number(one, "attempted"), 80_000);
+        assert!(number(one, "lost") < 80_000);
+    }
+    // Too few for a slice: said, not zero.
+    let few = report("-c concurrency-call --messages 2000", 0);
+    let few = &rows(&few)[0];
+    assert!(few["undisturbed_call"].is_null());
+    assert!(few["null_because"]["undisturbed_call"].as_str().unwrap().contains("fewer than 100"));
 }
 
 /// The classic snippet, in a shell.
