@@ -2,6 +2,7 @@
 
 mod advise;
 mod anatomy;
+mod diff;
 
 use std::path::PathBuf;
 
@@ -28,6 +29,7 @@ Examples:
   dlt-bench -c suspend-sweep --only Overwrite     a thread stopped at every instruction of its log call
   dlt-bench -c compare-all --out run              other loggers with the same work: table, picture, ratios
   dlt-bench -c compare-latency --only tracing     dlt-logger beside the loggers with this in their name
+  dlt-bench diff --ab './old -c concurrency-call --json -' './new -c concurrency-call --json -'   which build is slower
   dlt-bench -c concurrency-single | grep \"Throughput\" | awk '{print $4}'
 
 Sinks:
@@ -96,6 +98,9 @@ enum Command {
     /// Says which settings a load needs, and runs the load with them
     #[command(after_long_help = advise::HELP)]
     Advise(advise::AdviseArgs),
+    /// Compares two runs, or two builds in turn, and says what is worse beyond chance
+    #[command(after_long_help = diff::HELP)]
+    Diff(diff::DiffArgs),
 }
 
 #[derive(Debug, Args)]
@@ -124,16 +129,18 @@ struct RunArgs {
     /// Stops per state of a sweep, instead of every instruction (suspend-sweep) or 25 (suspend-all)
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     sample: Option<u64>,
-    /// Chooses the sample of a sweep and its pairs of stops, and the order of loggers in each round of a comparison
+    /// Chooses the sample of a sweep and its pairs of stops, and the order of loggers in each round of a comparison, or of
+    /// commands in `diff --ab`
     #[arg(long, value_name = "N", global = true)]
     seed: Option<u64>,
-    /// Sweeps only subjects, or compares only loggers, with this in their name
+    /// Sweeps only subjects, or compares only loggers, with this in their name; `diff`: only figures
     #[arg(long, value_name = "TEXT", global = true)]
     only: Option<String>,
     /// Has a sweep stop in every turn of a loop, not only in the first three and the last
     #[arg(long, global = true)]
     every_turn: bool,
-    /// Writes report.json, with --profile flamegraphs, and the picture of a sweep or comparison, to this folder
+    /// Writes report.json, with --profile flamegraphs, the picture of a sweep or comparison, and the runs of `diff --ab`, to
+    /// this folder
     #[arg(long, value_name = "DIR", global = true)]
     out: Option<PathBuf>,
     /// Watches from inside the kernel and judges whether a producer ever waited
@@ -173,6 +180,8 @@ pub enum Request {
     Contender(Box<Job>),
     /// Advice for a load, and where its report goes.
     Advise(crate::advise::Options, Option<JsonTarget>, Option<PathBuf>),
+    /// A comparison, where its report goes, and the folder that keeps it.
+    Diff(crate::diff::Options, Option<JsonTarget>, Option<PathBuf>),
     /// A run.
     Run(Box<Config>),
 }
@@ -202,6 +211,7 @@ fn request(cli: Cli) -> Result<Request, Error> {
             let (options, json, out) = advise::request(args, options)?;
             return Ok(Request::Advise(options, json, out));
         }
+        Some(Command::Diff(args)) => return diff::request(args, options),
         Some(Command::Case { names }) => cases.extend(names),
         Some(Command::Quick) => cases.push("quick".to_owned()),
         Some(Command::Full) => cases.push("full".to_owned()),
@@ -230,6 +240,15 @@ fn request(cli: Cli) -> Result<Request, Error> {
         sweep,
     };
     Ok(Request::Run(Box::new(Config { cases, options, json, out, profile })))
+}
+
+/// Refuses options that are given and would have no effect.
+fn refuse(command: &str, why: &str, options: &[(&str, bool)]) -> Result<(), Error> {
+    match options.iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) => Err(Error::usage(format!("{option} has no effect on `{command}`"))
+            .with_hint(format!("{why}; see `dlt-bench {command} --help`"))),
+        None => Ok(()),
+    }
 }
 
 fn target(path: PathBuf) -> JsonTarget {

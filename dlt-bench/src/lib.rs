@@ -19,6 +19,7 @@
 //! | `code` | this program's own machine code: functions, instructions, coverage (x86-64) |
 //! | [`sweep`] | a thread is stopped at every instruction of a log call |
 //! | [`selftest`] | does the probe work on this kernel |
+//! | [`diff`] | two sets of runs, compared statistically |
 //! | [`watch`] | what a run tells the kernel probe |
 //! | [`daemon`] | `dlt-daemon`: the receiver as a program of its own |
 //! | [`exit_code`], [`error`], [`interrupt`] | how a run ends |
@@ -35,6 +36,7 @@ pub mod compare;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod diff;
 pub mod error;
 pub mod exit_code;
 pub mod floor;

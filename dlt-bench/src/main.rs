@@ -10,6 +10,7 @@ use dlt_bench::case::measure::Nobody;
 use dlt_bench::cli::{self, Request};
 use dlt_bench::compare;
 use dlt_bench::config::Config;
+use dlt_bench::diff;
 use dlt_bench::error::Error;
 use dlt_bench::exit_code::ExitCode;
 use dlt_bench::floor;
@@ -30,6 +31,10 @@ fn main() -> std::process::ExitCode {
         Request::Advise(options, json, out) => {
             install_interrupt()?;
             advise::run(&options, Outputs::open(json, out.as_deref())?)
+        }
+        Request::Diff(options, json, out) => {
+            install_interrupt()?;
+            diff::run(&options, Outputs::open(json, out.as_deref())?)
         }
         Request::Run(config) => run(&config),
     });

@@ -10,6 +10,10 @@ mod anatomy;
 mod cases;
 #[path = "suite/daemon.rs"]
 mod daemon;
+#[path = "suite/diff.rs"]
+mod diff;
+#[path = "suite/diff_ab.rs"]
+mod diff_ab;
 #[path = "suite/endings.rs"]
 mod endings;
 #[path = "suite/floor.rs"]

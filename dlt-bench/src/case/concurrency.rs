@@ -65,6 +65,7 @@ fn awake_bursts(name: String, options: &Options) -> RowSpec {
         threads: 1,
         shape: Shape::Bursts { calls: BURST, pause: PAUSE },
         time: Duration::from_millis(200),
+        latency_time: Duration::from_millis(600),
         ..RowSpec::new(name, options)
     }
 }

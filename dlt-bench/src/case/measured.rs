@@ -81,7 +81,7 @@ impl Measured<'_> {
         );
         let undisturbed_call = latencies.bursts.undisturbed(clock, burst_calls);
         let no_slice = if burst_ns_per_call.is_some() {
-            "fewer than 100 bursts were timed as a whole"
+            "too few bursts were timed as a whole for a slice"
         } else {
             "the row has no bursts"
         };
