@@ -197,7 +197,7 @@ fn samples(both: &Both, is_paired: bool) -> Samples {
         Kind::Share => value,
         Kind::Time | Kind::Rate | Kind::Cpu => sign * value.max(tiny).ln(),
     };
-    if is_paired {
+    if is_paired && !figure.is_least {
         let of_b: BTreeMap<u64, f64> = b.iter().copied().collect();
         let pair = |(round, of_a): &(u64, f64)| of_b.get(round).map(|of_b| scale(*of_b) - scale(*of_a));
         Samples::Paired(a.iter().filter_map(pair).collect())
