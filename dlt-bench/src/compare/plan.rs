@@ -54,13 +54,14 @@ impl Cell {
         format!("{what}, {} producer{plural}{sink}", self.producers)
     }
 
-    /// How long it is measured.
+    /// How long it is measured, in one round.
     pub const fn time(self) -> Duration {
         Duration::from_millis(match self.measure {
-            Measure::Bursts | Measure::Delivery => 1000,
-            Measure::Paced => 1200,
-            Measure::Throughput | Measure::KernelBursts | Measure::KernelFull => 400,
-            Measure::Idle => 1500,
+            Measure::Bursts => 500,
+            Measure::Delivery => 800,
+            Measure::Throughput => 250,
+            Measure::Paced | Measure::KernelBursts | Measure::KernelFull => 400,
+            Measure::Idle => 1000,
             Measure::Memory => 0,
         })
     }
@@ -68,17 +69,20 @@ impl Cell {
     /// How long its process takes: set-up, warm-up, the time, and the rest of the queue.
     pub const fn planned(self) -> Duration {
         let besides_ms = match self.measure {
-            Measure::Idle => 1600,
-            Measure::Throughput | Measure::KernelFull => 500,
+            Measure::Idle => 1200,
+            Measure::Throughput | Measure::KernelFull => 450,
             _ => 250,
         };
         Duration::from_millis(self.time().as_millis() as u64 + besides_ms)
     }
 
-    /// How often, unless the user says so.
+    /// How often, unless the user says so. A round in which the machine did something else for a moment must not decide:
+    /// the more a measurement is exposed to that, the shorter and the more numerous are its rounds.
     pub const fn rounds(self) -> usize {
         match self.measure {
-            Measure::Bursts | Measure::Paced | Measure::Throughput | Measure::Delivery => 3,
+            Measure::Paced => 7,
+            Measure::Bursts | Measure::Throughput => 5,
+            Measure::Delivery => 3,
             Measure::Idle | Measure::KernelBursts | Measure::KernelFull | Measure::Memory => 2,
         }
     }

@@ -146,3 +146,40 @@ pub(super) fn idle<C: Contender>(job: &Job) -> Result<Measured, Answer> {
     }
     Ok(measured)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_watched_is_the_sink_or_the_file_that_a_daemon_writes() {
+        let folder = std::env::temp_dir().join(format!("dlt-bench-written-to-{}", std::process::id()));
+        let trace = folder.join("daemon/trace");
+        std::fs::create_dir_all(&trace).unwrap();
+        let (sink, messages) = (folder.join("log"), trace.join("messages.dlt"));
+        std::fs::write(folder.join("daemon/words"), "ready").unwrap();
+        std::fs::write(&messages, "many messages").unwrap();
+        assert_eq!(written_to(&sink).unwrap(), messages);
+        std::fs::write(&sink, "").unwrap();
+        assert_eq!(written_to(&sink).unwrap(), messages, "an empty sink is not written to yet");
+        std::fs::write(&sink, "one").unwrap();
+        assert_eq!(written_to(&sink).unwrap(), sink);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_does_not_grow_has_settled() {
+        let begin = Instant::now();
+        settle(&|| Ok(7)).unwrap();
+        assert!((STILL..PATIENCE).contains(&begin.elapsed()));
+        // One that always grows is not waited for forever.
+        let size = std::cell::Cell::new(0);
+        let begin = Instant::now();
+        settle(&|| {
+            size.set(size.get() + 1);
+            Ok(size.get())
+        })
+        .unwrap();
+        assert!(begin.elapsed() >= PATIENCE);
+    }
+}
