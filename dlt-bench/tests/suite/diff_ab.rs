@@ -10,7 +10,7 @@ use crate::support::{Background, Folder, await_that, bench, described, text};
 /// A command whose report says that a call takes 10 ns times `factor`, and 2 % of that more with each run of either: a
 /// machine that becomes slower and slower.
 fn command(folder: &Folder, factor: f64) -> String {
-    let report = r#"{"schema_version":1,"interrupted":false,"rows":[{"case":"c","name":"r","status":"ok","attempted":1000,"delivered":1000,"throughput_msgs_per_s":1000,"undisturbed_call":{"least_slice_ns":%f}}]}"#;
+    let report = r#"{"schema_version":1,"interrupted":false,"rows":[{"case":"c","name":"r","status":"ok","attempted":1000,"delivered":1000,"throughput_msgs_per_s":1000,"burst_ns_per_call":{"mean":%f}}]}"#;
     let counter = folder.file("counter");
     format!(
         "n=$(cat {counter} 2>/dev/null || echo 0); echo $((n + 1)) > {counter}; \
@@ -30,7 +30,7 @@ fn run(arguments: &[&str], code: i32) -> (Value, String) {
 
 fn verdict(report: &Value) -> &str {
     let figures = report["figures"].as_array().unwrap();
-    let call = figures.iter().find(|figure| figure["figure"] == "undisturbed call").unwrap();
+    let call = figures.iter().find(|figure| figure["figure"] == "burst mean, per call").unwrap();
     call["verdict"].as_str().unwrap()
 }
 
