@@ -213,7 +213,10 @@ pub(super) fn head(document: &Document) -> String {
     let mut text = format!("threshold {} %", document.threshold_percent);
     match document.pairs {
         Some(pairs) => {
-            let _ = writeln!(text, " · {pairs} rounds, compared in pairs (the undisturbed call: each run with all)");
+            let _ = writeln!(
+                text,
+                " · {pairs} rounds, compared in pairs (the undisturbed call: each run with all)"
+            );
         }
         None => text.push_str(" · runs that do not belong in pairs\n"),
     }
