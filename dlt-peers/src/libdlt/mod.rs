@@ -67,7 +67,10 @@ impl Contender for Libdlt {
         let buffer = setup.shared_capacity() * MESSAGE_BYTES;
         set_environment(&folder, buffer);
         let library = Library::load().map_err(Unavailable::failed)?;
-        library.register_app(c"PEER", c"peer").map_err(Unavailable::failed)?;
+        // Refused while the daemon does not read yet.
+        if !within(PATIENCE, || library.register_app(c"PEER", c"peer").is_ok()) {
+            library.register_app(c"PEER", c"peer").map_err(Unavailable::failed)?;
+        }
         if !within(PATIENCE, || library.is_connected()) {
             return Err(Unavailable::failed("the library does not reach its daemon"));
         }
