@@ -30,10 +30,17 @@ pub enum Runner {
     Suspend(&'static [suspend::Section], Sweep),
     /// Measures what the machine allows.
     Floor,
-    /// Stops threads of other loggers as well.
-    CompareStops,
-    /// Measures other loggers as well.
-    Compare(&'static [compare::plan::Section]),
+    /// Measures other loggers as well, and stops their threads.
+    Compare(&'static [compare::plan::Section], Stops),
+}
+
+/// Does a compare case stop threads?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stops {
+    /// No.
+    Not,
+    /// A sample of the instructions of each logger's call.
+    Sample,
 }
 
 /// Does a suspend case sweep?
@@ -52,7 +59,7 @@ impl Case {
     pub fn sections(&self, options: &Options) -> Vec<Section> {
         match self.runner {
             Runner::Rows(sections) => sections(options),
-            Runner::Suspend(..) | Runner::Floor | Runner::Compare(_) | Runner::CompareStops => Vec::new(),
+            Runner::Suspend(..) | Runner::Floor | Runner::Compare(..) => Vec::new(),
         }
     }
 }
@@ -195,49 +202,49 @@ pub static CASES: [Case; 32] = [
         name: "compare-latency",
         summary: "what a call costs its thread, here and in other loggers: bursts, a fixed rate",
         iterations: 1,
-        runner: Runner::Compare(&[compare::plan::LATENCY]),
+        runner: Runner::Compare(&[compare::plan::LATENCY], Stops::Not),
     },
     Case {
         name: "compare-throughput",
         summary: "1, 2, 4, 8 producers, here and in other loggers, until everything is written",
         iterations: 1,
-        runner: Runner::Compare(&[compare::plan::THROUGHPUT]),
+        runner: Runner::Compare(&[compare::plan::THROUGHPUT], Stops::Not),
     },
     Case {
         name: "compare-cpu",
         summary: "CPU seconds per million messages, here and in other loggers",
         iterations: 1,
-        runner: Runner::Compare(&[compare::plan::CPU]),
+        runner: Runner::Compare(&[compare::plan::CPU], Stops::Not),
     },
     Case {
         name: "compare-delivery",
         summary: "from a call to the end of its write, and idle wake-ups, here and in other loggers",
         iterations: 1,
-        runner: Runner::Compare(&[compare::plan::DELIVERED]),
+        runner: Runner::Compare(&[compare::plan::DELIVERED], Stops::Not),
     },
     Case {
         name: "compare-kernel",
         summary: "waits, stops and system calls of producers, here and in other loggers (root)",
         iterations: 1,
-        runner: Runner::Compare(&[compare::plan::KERNEL]),
+        runner: Runner::Compare(&[compare::plan::KERNEL], Stops::Not),
     },
     Case {
         name: "compare-memory",
         summary: "resident memory, in all and per producer, here and in other loggers",
         iterations: 1,
-        runner: Runner::Compare(&[compare::plan::MEMORY]),
+        runner: Runner::Compare(&[compare::plan::MEMORY], Stops::Not),
     },
     Case {
         name: "compare-stops",
         summary: "a thread is stopped within its log call, here and in other loggers: who else stands still (under 2 min)",
         iterations: 1,
-        runner: Runner::CompareStops,
+        runner: Runner::Compare(&[], Stops::Sample),
     },
     Case {
         name: "compare-all",
         summary: "the compare cases in one run, with a picture (under 10 min)",
         iterations: 1,
-        runner: Runner::Compare(compare::plan::ALL),
+        runner: Runner::Compare(compare::plan::ALL, Stops::Sample),
     },
     Case {
         name: "quick",

@@ -13,7 +13,7 @@ use super::run::{self, Answers, Rounds, Spec};
 use super::sink::Folder;
 use super::stops::{self, StopsRow};
 use super::{human, plot};
-use crate::case::registry::Runner;
+use crate::case::registry::{Runner, Stops};
 use crate::config::{Config, Options, SweepOptions};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
@@ -50,12 +50,12 @@ pub fn prepare(config: &Config) -> Result<Option<Prepared>, Error> {
     let mut stops = false;
     for case in &config.cases {
         match case.runner {
-            Runner::Compare(parts) => {
+            Runner::Compare(parts, of_case) => {
+                stops |= of_case == Stops::Sample;
                 let is_new = |part: &&Section| !sections.iter().any(|known| known.case == part.case);
                 let parts: Vec<Section> = parts.iter().filter(is_new).copied().collect();
                 sections.extend(parts);
             }
-            Runner::CompareStops => stops = true,
             Runner::Rows(_) | Runner::Suspend(..) | Runner::Floor => other = Some(case.name),
         }
     }
@@ -137,6 +137,7 @@ pub fn run(config: &Config, prepared: &Prepared, outputs: Outputs) -> Result<Exi
     };
     let spec = match config.options.iterations {
         Some(rounds) => Spec { rounds: Rounds::Fixed(rounds), ..spec },
+        None if prepared.stops => spec.within(BUDGET.saturating_sub(stops::most(prepared.contenders.len()))),
         None => spec.within(BUDGET),
     };
     let mut screen = outputs.screen();

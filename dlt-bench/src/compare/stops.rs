@@ -26,6 +26,11 @@ const WATCHDOG: Duration = Duration::from_millis(500);
 /// No stop of a contender is begun after this, so that all of them take less than 2 minutes: those in which nobody waits
 /// take two seconds.
 const BUDGET: Duration = Duration::from_secs(15);
+
+/// What so many contenders may take.
+pub(super) fn most(contenders: usize) -> Duration {
+    BUDGET * contenders as u32
+}
 /// Who must be found to make others wait; else nothing is shown.
 const CONTROL: &str = "mutex";
 

@@ -29,7 +29,7 @@ pub struct Prepared {
 pub fn prepare(config: &Config) -> Result<Option<Prepared>, Error> {
     let parts_of = |case: &&'static Case| match case.runner {
         Runner::Suspend(sections, sweep) => Some((sections, sweep)),
-        Runner::Rows(_) | Runner::Floor | Runner::Compare(_) | Runner::CompareStops => None,
+        Runner::Rows(_) | Runner::Floor | Runner::Compare(..) => None,
     };
     let parts: Vec<_> = config.cases.iter().filter_map(parts_of).collect();
     let Some(sweep) = parts.iter().map(|&(_, sweep)| sweep).max() else {
