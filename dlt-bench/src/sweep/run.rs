@@ -16,6 +16,8 @@ use crate::interrupt;
 const COMPARED: usize = 2;
 /// Ways of a worker that are looked at to find its usual one.
 const MOST_WAYS: usize = 6;
+/// Ways of a worker in which a stop is sought that the recorded way had: a branch that depends on time may be rare.
+const NEW_WAYS: usize = 20;
 /// A stop that was not made as it was meant is tried this often.
 const TRIES: usize = 3;
 
@@ -278,7 +280,7 @@ impl<S: Subject> Run<'_, S> {
     /// way that it takes by now.
     fn patiently_in_new_ways(&mut self, state: usize, target: Target) -> Result<Finding, Error> {
         let mut finding = self.patiently(state, &[target], &[None])?;
-        for _ in 0..TRIES {
+        for _ in 0..NEW_WAYS {
             if finding.outcome != Outcome::NotReached || interrupt::requested() {
                 break;
             }
