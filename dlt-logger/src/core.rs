@@ -61,7 +61,7 @@ pub(crate) struct WorkerShared {
     pub(crate) tid: AtomicU32,
     /// 1 after its last drain. Stored with Release, waited for with Acquire.
     pub(crate) done: AtomicU32,
-    /// 1 while it sleeps for long because it found nothing. A hint.
+    /// 1 while it sleeps for long because it found nothing. Only that worker writes it; a hint for the others, so Relaxed.
     pub(crate) is_idle: AtomicU32,
     /// 1 while it is held back by [`Core::paused`]. Stored with Release, waited for with Acquire.
     pub(crate) is_paused: AtomicU32,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{RunArgs, target};
+use super::{RunArgs, refuse, target};
 use crate::advise;
 use crate::advise::load::{Load, Source};
 use crate::advise::model::AllowLoss;
@@ -114,23 +114,23 @@ pub(super) fn request(
 ) -> Result<(advise::Options, Option<JsonTarget>, Option<PathBuf>), Error> {
     let sweep = options.sweep();
     let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile, .. } = options;
-    let refused = [
-        ("--messages", messages.is_some()),
-        ("--iterations", iterations.is_some()),
-        ("--logger", LoggerKind::from(logger) != LoggerKind::Dlt),
-        ("--sink", sink != SinkChoice::Collector),
-        ("--stop-ms", stop_ms.is_some()),
-        ("--profile", profile),
-        ("an option of sweeps", sweep != SweepOptions::default()),
-        // Not left to clap: it drops the requirement, since --rate rules --from out.
-        ("--case without --from", args.case.is_some() && args.from.is_none()),
-        ("--row without --from", args.row.is_some() && args.from.is_none()),
-        ("--threads beside --from", threads.is_some() && args.from.is_some()),
-    ];
-    if let Some((option, _)) = refused.iter().find(|(_, is_given)| *is_given) {
-        return Err(Error::usage(format!("{option} has no effect on `advise`"))
-            .with_hint("see `dlt-bench advise --help`"));
-    }
+    refuse(
+        "advise",
+        "it makes its own load",
+        &[
+            ("--messages", messages.is_some()),
+            ("--iterations", iterations.is_some()),
+            ("--logger", LoggerKind::from(logger) != LoggerKind::Dlt),
+            ("--sink", sink != SinkChoice::Collector),
+            ("--stop-ms", stop_ms.is_some()),
+            ("--profile", profile),
+            ("an option of sweeps", sweep != SweepOptions::default()),
+            // Not left to clap: it drops the requirement, since --rate rules --from out.
+            ("--case without --from", args.case.is_some() && args.from.is_none()),
+            ("--row without --from", args.row.is_some() && args.from.is_none()),
+            ("--threads beside --from", threads.is_some() && args.from.is_some()),
+        ],
+    )?;
     let AdviseArgs { rate, burst, every, stall, memory, message, allow_loss, from, case, row, no_measure } =
         args;
     let load = Load {

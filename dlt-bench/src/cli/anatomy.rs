@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use dlt_logger::OverflowMode;
 
-use super::{RunArgs, target};
+use super::{RunArgs, refuse, target};
 use crate::anatomy;
 use crate::config::SweepOptions;
 use crate::error::Error;
@@ -72,19 +72,19 @@ pub(super) fn request(
 ) -> Result<(anatomy::Options, Option<JsonTarget>, Option<PathBuf>), Error> {
     let sweep = options.sweep();
     let RunArgs { json, messages, threads, iterations, logger, sink, stop_ms, out, profile, .. } = options;
-    let refused = [
-        ("--messages", messages.is_some()),
-        ("--threads", threads.is_some()),
-        ("--iterations", iterations.is_some()),
-        ("--sink", sink != SinkChoice::Collector),
-        ("--stop-ms", stop_ms.is_some()),
-        ("--profile", profile),
-        ("an option of sweeps", sweep != SweepOptions::default()),
-    ];
-    if let Some((option, _)) = refused.iter().find(|(_, is_given)| *is_given) {
-        return Err(Error::usage(format!("{option} has no effect on `anatomy`"))
-            .with_hint("it looks at single calls of one thread; see `dlt-bench anatomy --help`"));
-    }
+    refuse(
+        "anatomy",
+        "it looks at single calls of one thread",
+        &[
+            ("--messages", messages.is_some()),
+            ("--threads", threads.is_some()),
+            ("--iterations", iterations.is_some()),
+            ("--sink", sink != SinkChoice::Collector),
+            ("--stop-ms", stop_ms.is_some()),
+            ("--profile", profile),
+            ("an option of sweeps", sweep != SweepOptions::default()),
+        ],
+    )?;
     let AnatomyArgs {
         mode,
         annotate,
