@@ -14,12 +14,13 @@ use crate::interrupt;
 
 /// Ways that are compared with the recorded one before the stops; one more is after them.
 const COMPARED: usize = 2;
-/// Ways of a worker that are looked at to find its usual one.
+/// Ways that are looked at to find the usual one.
 const MOST_WAYS: usize = 6;
-/// Ways of a worker in which a stop is sought that the recorded way had: a branch that depends on time may be rare.
-const NEW_WAYS: usize = 20;
 /// A stop that was not made as it was meant is tried this often.
 const TRIES: usize = 3;
+/// A stop of a worker that way is sought in up to this many times as many rounds: its way depends on where in the ring the
+/// messages lie, and some places come once in hundreds of rounds.
+const WORKER_TRIES: usize = 100;
 
 /// How to sweep.
 #[derive(Debug, Clone)]
@@ -199,11 +200,12 @@ impl<S: Subject> Run<'_, S> {
         Ok(recorded)
     }
 
-    /// A worker's way depends on clocks: one that has been seen twice, or the last one if none has.
-    fn usual_way(&mut self, state: usize) -> Result<Recorded, Error> {
+    /// A way may depend on clocks (the kernel's clock code takes a branch of its own when a second turns): one that has been
+    /// seen twice, or the last one if none has.
+    fn usual_way(&mut self, state: usize, look: bool) -> Result<Recorded, Error> {
         let mut seen = Vec::new();
         loop {
-            let recorded = self.record(state, false)?;
+            let recorded = self.record(state, look)?;
             if seen.len() + 1 >= MOST_WAYS || seen.contains(&recorded.trace) {
                 return Ok(recorded);
             }
@@ -221,7 +223,7 @@ impl<S: Subject> Run<'_, S> {
         let is_caller = self.role == Role::Caller;
         // The first way of a process may differ: what it needs is bound and mapped.
         self.record(state, false)?;
-        let recorded = if is_caller { self.record(state, true)? } else { self.usual_way(state)? };
+        let recorded = self.usual_way(state, is_caller)?;
         for _ in 0..COMPARED {
             let again = self.record(state, false)?;
             report.unequal.extend(recorded.trace.differs_at(&again.trace));
@@ -237,7 +239,7 @@ impl<S: Subject> Run<'_, S> {
             let stop = if is_caller {
                 self.patiently(state, &[target], &[recorded.looks.get(target.index).copied()])?
             } else {
-                self.patiently_in_new_ways(state, target)?
+                self.patiently_in_many_rounds(state, target)?
             };
             report.book(stop);
         }
@@ -276,16 +278,17 @@ impl<S: Subject> Run<'_, S> {
         (0..self.options.pairs).map(|_| [next(), next()]).collect()
     }
 
-    /// The same for one stop of a worker, whose way depends on clocks: if it did not come there, the stop is sought in the
-    /// way that it takes by now.
-    fn patiently_in_new_ways(&mut self, state: usize, target: Target) -> Result<Finding, Error> {
+    /// The same for one stop of a worker. If none of half the rounds comes there, the instruction's first occurrence in a
+    /// round stands for the one that was meant.
+    fn patiently_in_many_rounds(&mut self, state: usize, target: Target) -> Result<Finding, Error> {
         let mut finding = self.patiently(state, &[target], &[None])?;
-        for _ in 0..NEW_WAYS {
+        for turn in 1..WORKER_TRIES {
             if finding.outcome != Outcome::NotReached || interrupt::requested() {
                 break;
             }
-            let Some(found) = self.record(state, false)?.trace.find(&target) else { continue };
-            finding = Finding { indices: vec![target.index], ..self.patiently(state, &[found], &[None])? };
+            let target =
+                if turn < WORKER_TRIES / 2 { target } else { Target { hits: 1, steps: 0, ..target } };
+            finding = self.patiently(state, &[target], &[None])?;
         }
         Ok(finding)
     }

@@ -23,10 +23,6 @@ pub struct Target {
     pub hits: usize,
     /// Single steps after that: within a `rep` instruction, which meets a breakpoint only once.
     pub steps: usize,
-    /// Which of its occurrences this is, from 1.
-    pub occurrence: usize,
-    /// It is the last one.
-    pub is_last: bool,
 }
 
 impl Trace {
@@ -51,20 +47,10 @@ impl Trace {
             }
             let is_last = seen.occurrences == total[&address];
             if every_occurrence || seen.occurrences <= FIRST || is_last {
-                let Seen { occurrences: occurrence, hits, steps } = *seen;
-                targets.push(Target { index, address, hits, steps, occurrence, is_last });
+                targets.push(Target { index, address, hits: seen.hits, steps: seen.steps });
             }
         }
         targets
-    }
-
-    /// A stop of another way in this one: at the same occurrence of the instruction. The last one stands for a last one,
-    /// and where there are fewer.
-    pub fn find(&self, target: &Target) -> Option<Target> {
-        let mut turns = self.targets(true);
-        turns.retain(|turn| turn.address == target.address);
-        let turn = if target.is_last { turns.len() } else { target.occurrence.min(turns.len()) };
-        turns.get(turn.checked_sub(1)?).copied()
     }
 
     /// Where this way and another one part.
@@ -112,16 +98,6 @@ mod tests {
         let kept: Vec<_> = turns.targets(false).iter().map(|t| t.index).collect();
         assert_eq!(kept, [0, 1, 2, 3, 4, 5, 198, 199]);
         assert_eq!(turns.targets(true).len(), 200);
-    }
-
-    #[test]
-    fn a_stop_is_found_in_another_way() {
-        let (long, short) = (trace(&[1, 2, 2, 9, 2, 9, 2, 9, 3]), trace(&[1, 2, 9, 2, 9, 3]));
-        let found = |at: usize| short.find(&long.targets(true)[at]).map(|target| target.index);
-        // The second turn, the last one for the fourth and for the last.
-        assert_eq!((found(3), found(5), found(7)), (Some(2), Some(4), Some(4)));
-        assert_eq!(found(8), Some(5));
-        assert_eq!(trace(&[1]).find(&long.targets(true)[8]), None);
     }
 
     #[test]

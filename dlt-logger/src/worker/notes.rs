@@ -1,6 +1,7 @@
 //! Losses are said in the log itself: one message of context `LOSS` when a worker finds some, at most one each
 //! [`INTERVAL_NS`], and a last one when it ends.
 
+use std::fmt::{self, Display, Formatter, Write as _};
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::clock::Converter;
@@ -68,19 +69,31 @@ impl Notes {
 
 fn text(loss: &Loss) -> String {
     let (from, to) = loss.between_ns;
-    // In DLT's unit, 0.1 ms.
-    let fraction = |ns: u64| ns % 1_000_000_000 / 100_000;
     format!(
-        "{} messages lost here: overwritten {}, dropped {}, timed out {}, from {}.{:04} to {}.{:04} s",
+        "{} messages lost here: overwritten {}, dropped {}, timed out {}, from {} to {} s",
         loss.total(),
         loss.overwritten,
         loss.dropped,
         loss.timed_out,
-        from / 1_000_000_000,
-        fraction(from),
-        to / 1_000_000_000,
-        fraction(to)
+        Seconds { ns: from },
+        Seconds { ns: to }
     )
+}
+
+/// A time in seconds to DLT's unit, 0.1 ms. The digits are written one by one: so a note takes the same instructions at any
+/// time of a second, and a sweep of stops finds each of them again.
+struct Seconds {
+    ns: u64,
+}
+
+impl Display for Seconds {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.", self.ns / 1_000_000_000)?;
+        for unit in [100_000_000, 10_000_000, 1_000_000, 100_000] {
+            out.write_char(char::from(b'0' + (self.ns / unit % 10) as u8))?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -95,5 +108,7 @@ mod tests {
             text(&loss),
             "8 messages lost here: overwritten 5, dropped 2, timed out 1, from 1.5000 to 2.0000 s"
         );
+        let loss = Loss { between_ns: (0, 62_003_499_999), ..loss };
+        assert!(text(&loss).ends_with("from 0.0000 to 62.0034 s"), "{}", text(&loss));
     }
 }
