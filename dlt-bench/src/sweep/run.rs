@@ -1,6 +1,6 @@
 //! A subject's sweep: every state, every stop.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::{Duration, Instant};
 
 use super::memory::Books;
@@ -14,13 +14,17 @@ use crate::interrupt;
 
 /// Ways that are compared with the recorded one before the stops; one more is after them.
 const COMPARED: usize = 2;
-/// Ways that are looked at to find the usual one.
+/// Ways of a worker that are looked at to find its usual one.
 const MOST_WAYS: usize = 6;
+/// Ways of a caller that are recorded at most to find one without a rare instruction.
+const MOST_LOOKS: usize = 3;
 /// A stop that was not made as it was meant is tried this often.
 const TRIES: usize = 3;
 /// A stop of a worker that way is sought in up to this many times as many rounds: its way depends on where in the ring the
 /// messages lie, and some places come once in hundreds of rounds.
-const WORKER_TRIES: usize = 100;
+const WORKER_TRIES: usize = 50;
+/// After that it is stepped there as when its way was recorded, so many times: so slow a round looks longer to its clocks.
+const STEPPED_TRIES: usize = 2;
 
 /// How to sweep.
 #[derive(Debug, Clone)]
@@ -200,12 +204,24 @@ impl<S: Subject> Run<'_, S> {
         Ok(recorded)
     }
 
-    /// A way may depend on clocks (the kernel's clock code takes a branch of its own when a second turns): one that has been
-    /// seen twice, or the last one if none has.
-    fn usual_way(&mut self, state: usize, look: bool) -> Result<Recorded, Error> {
+    /// A caller's way, with the state of the ring at each instruction; none that holds an instruction which the way before
+    /// did not have: the kernel's clock code takes a branch of its own when a second turns.
+    fn looked_way(&mut self, state: usize) -> Result<Recorded, Error> {
+        let usual: HashSet<_> = self.record(state, false)?.trace.addresses.into_iter().collect();
+        for _ in 1..MOST_LOOKS {
+            let recorded = self.record(state, true)?;
+            if recorded.trace.addresses.iter().all(|address| usual.contains(address)) {
+                return Ok(recorded);
+            }
+        }
+        self.record(state, true)
+    }
+
+    /// A worker's way depends on clocks: one that has been seen twice, or the last one if none has.
+    fn usual_way(&mut self, state: usize) -> Result<Recorded, Error> {
         let mut seen = Vec::new();
         loop {
-            let recorded = self.record(state, look)?;
+            let recorded = self.record(state, false)?;
             if seen.len() + 1 >= MOST_WAYS || seen.contains(&recorded.trace) {
                 return Ok(recorded);
             }
@@ -223,7 +239,7 @@ impl<S: Subject> Run<'_, S> {
         let is_caller = self.role == Role::Caller;
         // The first way of a process may differ: what it needs is bound and mapped.
         self.record(state, false)?;
-        let recorded = self.usual_way(state, is_caller)?;
+        let recorded = if is_caller { self.looked_way(state)? } else { self.usual_way(state)? };
         for _ in 0..COMPARED {
             let again = self.record(state, false)?;
             report.unequal.extend(recorded.trace.differs_at(&again.trace));
@@ -278,19 +294,21 @@ impl<S: Subject> Run<'_, S> {
         (0..self.options.pairs).map(|_| [next(), next()]).collect()
     }
 
-    /// The same for one stop of a worker. If none of half the rounds comes there, the instruction's first occurrence in a
-    /// round stands for the one that was meant.
+    /// The same for one stop of a worker. In the end the instruction's first occurrence in a round stands for the one that
+    /// was meant.
     fn patiently_in_many_rounds(&mut self, state: usize, target: Target) -> Result<Finding, Error> {
-        let mut finding = self.patiently(state, &[target], &[None])?;
-        for turn in 1..WORKER_TRIES {
-            if finding.outcome != Outcome::NotReached || interrupt::requested() {
-                break;
+        let first = Target { hits: 1, steps: 0, ..target };
+        let stepped = Target { by_steps: true, ..target };
+        let mut stop = self.patiently(state, &[target], &[None])?;
+        for (target, tries) in [(target, WORKER_TRIES), (stepped, STEPPED_TRIES), (first, WORKER_TRIES)] {
+            for _ in 0..tries {
+                if stop.outcome != Outcome::NotReached || interrupt::requested() {
+                    return Ok(stop);
+                }
+                stop = self.patiently(state, &[target], &[None])?;
             }
-            let target =
-                if turn < WORKER_TRIES / 2 { target } else { Target { hits: 1, steps: 0, ..target } };
-            finding = self.patiently(state, &[target], &[None])?;
         }
-        Ok(finding)
+        Ok(stop)
     }
 
     /// A stop that is not made as it was meant is tried again: a branch may depend on time.

@@ -23,6 +23,8 @@ pub struct Target {
     pub hits: usize,
     /// Single steps after that: within a `rep` instruction, which meets a breakpoint only once.
     pub steps: usize,
+    /// It comes there by single steps all the way, not with a breakpoint.
+    pub by_steps: bool,
 }
 
 impl Trace {
@@ -47,7 +49,7 @@ impl Trace {
             }
             let is_last = seen.occurrences == total[&address];
             if every_occurrence || seen.occurrences <= FIRST || is_last {
-                targets.push(Target { index, address, hits: seen.hits, steps: seen.steps });
+                targets.push(Target { index, address, hits: seen.hits, steps: seen.steps, by_steps: false });
             }
         }
         targets

@@ -7,10 +7,12 @@ use super::process::after_call;
 use super::session::{CALL, Role, Session};
 use super::trace::{Target, Trace};
 use crate::error::Error;
-use crate::stop::Stop;
+use crate::stop::{Stop, Tracee};
 
 /// Longer than any way that makes sense to be swept.
 const MOST_INSTRUCTIONS: usize = 2_000_000;
+/// Turns of the kernel's clock code that are stepped through.
+const MOST_CLOCK_TURNS: usize = 10;
 
 /// Where a victim got to on its way to a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +32,28 @@ pub(super) struct Recorded {
     pub(super) looks: Vec<[u64; LOOK_WORDS]>,
 }
 
-impl Recorded {
-    /// If `at` occurs at or after `begin`, what follows it there was in vain.
-    fn forget_turn(&mut self, begin: usize, at: u64) {
-        if let Some(turn) = self.trace.addresses[begin..].iter().position(|&known| known == at) {
-            self.trace.addresses.truncate(begin + turn);
-            self.looks.truncate(begin + turn);
+/// A way through the kernel's clock code, which begins anew when the clock was updated meanwhile: at each tick.
+#[derive(Debug)]
+struct ClockCode {
+    /// Position of its first instruction in the way.
+    begin: usize,
+    /// Where it returns to.
+    back: u64,
+    /// How often it began anew.
+    turns: usize,
+}
+
+impl ClockCode {
+    /// The victim is at `at`: if it was there before, what followed was in vain and is forgotten. True if steps are too slow
+    /// for this code to end by them.
+    fn step(&mut self, recorded: &mut Recorded, at: u64) -> bool {
+        let addresses = &mut recorded.trace.addresses;
+        if let Some(turn) = addresses[self.begin..].iter().position(|&known| known == at) {
+            addresses.truncate(self.begin + turn);
+            recorded.looks.truncate(self.begin + turn);
+            self.turns += 1;
         }
+        self.turns >= MOST_CLOCK_TURNS
     }
 }
 
@@ -73,33 +90,45 @@ impl Session {
             (stack, tracee.read_word(stack)?)
         };
         let mut recorded = Recorded::default();
-        let mut clock_page = None;
+        let mut clock: Option<ClockCode> = None;
         self.tracee(victim)?.set_breakpoints(&[])?;
-        let mut at = entry;
+        let (mut at, mut top) = (entry, stack);
         loop {
             if self.clock_page.contains(&at) {
-                // The kernel's clock code begins anew when the clock was updated meanwhile, which a step makes likely.
-                let begin = *clock_page.get_or_insert(recorded.trace.addresses.len());
-                recorded.forget_turn(begin, at);
+                if clock.is_none() {
+                    let back = self.tracee(victim)?.read_word(top)?;
+                    clock = Some(ClockCode { begin: recorded.trace.addresses.len(), back, turns: 0 });
+                }
             } else {
-                clock_page = None;
+                clock = None;
             }
+            let has_to_leave = clock.as_mut().is_some_and(|clock| clock.step(&mut recorded, at));
             recorded.trace.addresses.push(at);
             if recorded.trace.addresses.len() > MOST_INSTRUCTIONS {
                 return Err(Error::failed(format!("a call of more than {MOST_INSTRUCTIONS} instructions")));
             }
             if look {
-                recorded.looks.push(self.look()?);
+                // The clock's code does not touch the ring, and steps that take long do not let it end.
+                let seen = recorded.looks.last().filter(|_| clock.is_some()).copied();
+                recorded.looks.push(seen.map_or_else(|| self.look(), Ok)?);
             }
             let tracee = self.tracee(victim)?;
-            match tracee.step(CALL)? {
-                Stop::Trap => {}
-                other => return Err(Error::failed(format!("a single step ended with {other:?}"))),
+            let stop = match &clock {
+                Some(clock) if has_to_leave => {
+                    tracee.set_breakpoints(&[clock.back])?;
+                    let stop = tracee.run(CALL)?;
+                    tracee.set_breakpoints(&[])?;
+                    stop
+                }
+                _ => tracee.step(CALL)?,
+            };
+            if stop != Stop::Trap {
+                return Err(Error::failed(format!("a single step ended with {stop:?}")));
             }
             let registers = tracee.registers()?;
-            at = registers.rip;
+            (at, top) = (registers.rip, registers.rsp);
             let has_left = match role {
-                Role::Caller => at == back && registers.rsp > stack,
+                Role::Caller => at == back && top > stack,
                 // A worker's loop is closed: until its next round.
                 Role::Worker(_) => at == entry,
             };
@@ -124,6 +153,10 @@ impl Session {
             hits -= 1;
         }
         let tracee = self.tracee(victim)?;
+        if target.by_steps {
+            tracee.set_breakpoints(&[])?;
+            return step_to(tracee, target.address, hits, target.steps, left);
+        }
         tracee.set_breakpoints(&[target.address, left])?;
         for turn in 0..hits + target.steps {
             let stop = if turn < hits { tracee.run(limit)? } else { tracee.step(limit)? };
@@ -135,5 +168,53 @@ impl Session {
             }
         }
         Ok(Reached::There)
+    }
+}
+
+/// The same by single steps: to this address `hits` times, and `steps` more iterations of it.
+fn step_to(
+    tracee: &mut Tracee,
+    address: u64,
+    mut hits: usize,
+    steps: usize,
+    left: u64,
+) -> Result<Reached, Error> {
+    let mut last = tracee.position()?;
+    while hits > 0 {
+        if tracee.step(CALL)? != Stop::Trap {
+            return Ok(Reached::Left);
+        }
+        let at = tracee.position()?;
+        if at == left {
+            return Ok(Reached::Left);
+        }
+        // Iterations of one instruction meet a breakpoint once.
+        hits -= usize::from(at == address && last != at);
+        last = at;
+    }
+    for _ in 0..steps {
+        if tracee.step(CALL)? != Stop::Trap || tracee.position()? != address {
+            return Ok(Reached::Left);
+        }
+    }
+    Ok(Reached::There)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vain_turn_of_the_clock_code_is_forgotten_and_endless_ones_are_left() {
+        let mut recorded = Recorded::default();
+        recorded.trace.addresses = vec![1, 2];
+        let mut clock = ClockCode { begin: 2, back: 0, turns: 0 };
+        for turn in 0..=MOST_CLOCK_TURNS {
+            for at in [7, 8, 9] {
+                assert_eq!(clock.step(&mut recorded, at), turn == MOST_CLOCK_TURNS, "turn {turn} at {at}");
+                recorded.trace.addresses.push(at);
+            }
+        }
+        assert_eq!(recorded.trace.addresses, [1, 2, 7, 8, 9]);
     }
 }
