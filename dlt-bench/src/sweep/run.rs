@@ -294,18 +294,20 @@ impl<S: Subject> Run<'_, S> {
         (0..self.options.pairs).map(|_| [next(), next()]).collect()
     }
 
-    /// The same for one stop of a worker. In the end the instruction's first occurrence in a round stands for the one that
-    /// was meant.
-    fn patiently_in_many_rounds(&mut self, state: usize, target: Target) -> Result<Finding, Error> {
-        let first = Target { hits: 1, steps: 0, ..target };
-        let stepped = Target { by_steps: true, ..target };
-        let mut stop = self.patiently(state, &[target], &[None])?;
-        for (target, tries) in [(target, WORKER_TRIES), (stepped, STEPPED_TRIES), (first, WORKER_TRIES)] {
+    /// The same for one stop of a worker. Where its rounds have the instruction less often than the recorded one, its last
+    /// occurrence stands for a later one: turns of a loop differ in nothing but their number.
+    fn patiently_in_many_rounds(&mut self, state: usize, meant: Target) -> Result<Finding, Error> {
+        let stepped = Target { by_steps: true, ..meant };
+        let mut stop = self.patiently(state, &[meant], &[None])?;
+        for (target, tries) in
+            [(Some(meant), WORKER_TRIES), (Some(stepped), STEPPED_TRIES), (None, WORKER_TRIES)]
+        {
             for _ in 0..tries {
                 if stop.outcome != Outcome::NotReached || interrupt::requested() {
                     return Ok(stop);
                 }
-                stop = self.patiently(state, &[target], &[None])?;
+                let last = self.session.as_ref().and_then(|session| session.came_to);
+                stop = self.patiently(state, &[target.or(last).unwrap_or(meant)], &[None])?;
             }
         }
         Ok(stop)

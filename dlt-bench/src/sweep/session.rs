@@ -12,6 +12,7 @@ use super::memory::{Books, CROWD, Command, LOOK_WORDS, Memory, VICTIMS};
 use super::outcome::{Outcome, Stalled};
 use super::process::{self, THREADS, before_call};
 use super::subject::Subject;
+use super::trace::Target;
 use super::walk::clock_page;
 use crate::error::Error;
 use crate::stop::{Child, Stop, Tracee, shared};
@@ -43,6 +44,8 @@ pub(super) struct Session {
     is_first_call: fn(usize) -> bool,
     entry_in: fn(usize) -> usize,
     pub(super) clock_page: Range<u64>,
+    /// The last occurrence of the instruction that a victim came to when it did not come to the one that was meant.
+    pub(super) came_to: Option<Target>,
     /// The seized threads, by victim.
     victims: [Option<Tracee>; VICTIMS],
 }
@@ -69,6 +72,7 @@ impl Session {
             is_first_call: S::is_first_call,
             entry_in: S::entry_in,
             clock_page: clock_page(),
+            came_to: None,
             victims: [const { None }; VICTIMS],
         };
         session.expect("start", |memory| memory.ready.load(Acquire) == THREADS)?;

@@ -155,7 +155,7 @@ impl Session {
         let tracee = self.tracee(victim)?;
         if target.by_steps {
             tracee.set_breakpoints(&[])?;
-            return step_to(tracee, target.address, hits, target.steps, left);
+            return step_to(tracee, target, hits, left);
         }
         tracee.set_breakpoints(&[target.address, left])?;
         for turn in 0..hits + target.steps {
@@ -164,6 +164,12 @@ impl Session {
                 return Ok(Reached::Waits);
             }
             if stop != Stop::Trap || tracee.position()? != target.address {
+                let met = Target {
+                    hits: target.hits - hits + turn.min(hits),
+                    steps: turn.saturating_sub(hits),
+                    ..target
+                };
+                self.came_to = (met.hits > 0).then_some(met);
                 return Ok(Reached::Left);
             }
         }
@@ -171,14 +177,8 @@ impl Session {
     }
 }
 
-/// The same by single steps: to this address `hits` times, and `steps` more iterations of it.
-fn step_to(
-    tracee: &mut Tracee,
-    address: u64,
-    mut hits: usize,
-    steps: usize,
-    left: u64,
-) -> Result<Reached, Error> {
+/// The same by single steps; the target's address is still to be met `hits` times.
+fn step_to(tracee: &mut Tracee, target: Target, mut hits: usize, left: u64) -> Result<Reached, Error> {
     let mut last = tracee.position()?;
     while hits > 0 {
         if tracee.step(CALL)? != Stop::Trap {
@@ -189,11 +189,11 @@ fn step_to(
             return Ok(Reached::Left);
         }
         // Iterations of one instruction meet a breakpoint once.
-        hits -= usize::from(at == address && last != at);
+        hits -= usize::from(at == target.address && last != at);
         last = at;
     }
-    for _ in 0..steps {
-        if tracee.step(CALL)? != Stop::Trap || tracee.position()? != address {
+    for _ in 0..target.steps {
+        if tracee.step(CALL)? != Stop::Trap || tracee.position()? != target.address {
             return Ok(Reached::Left);
         }
     }
