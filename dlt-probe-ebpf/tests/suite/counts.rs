@@ -1,15 +1,16 @@
 //! Exactly known numbers: what the probe counts is what was done, no more and no less.
 #![allow(unsafe_code, reason = "system calls in exact numbers")]
 
-use std::io::{IoSlice, Write};
+use std::io::{IoSlice, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Barrier, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dlt_probe_ebpf::{Leave, Options, canary};
 
-use super::support::{between_edges, load};
+use super::support::{Waiter, between_edges, load};
 
 /// Slots of canaries, away from those of producers.
 const SLOT: usize = 100;
@@ -60,40 +61,72 @@ fn canary_finds_a_shifted_offset() {
 #[test]
 fn waits_of_a_std_mutex_are_seen_with_their_time() {
     let Some(probe) = load(Options::default()) else { return };
-    let held = Duration::from_millis(30);
-    let mutex = Mutex::new(());
-    let barrier = Barrier::new(2);
-    let (before, after) = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for _ in 0..3 {
+    let (mutex, barrier, waiter) = (Mutex::new(()), Barrier::new(2), Waiter::default());
+    let ((before, after), asleep) = std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            let hold = || {
                 let guard = mutex.lock().unwrap();
                 barrier.wait();
-                std::thread::sleep(held);
+                let asleep = waiter.seen_asleep();
                 drop(guard);
                 barrier.wait();
-            }
+                asleep
+            };
+            (0..3).map(|_| hold()).sum::<Duration>()
         });
-        between_edges(&probe, None, || {
+        let edges = between_edges(&probe, None, || {
             for _ in 0..3 {
                 barrier.wait();
+                waiter.waits_next();
                 drop(mutex.lock().unwrap());
                 barrier.wait();
             }
-        })
+        });
+        (edges, holder.join().unwrap())
     });
     let waited = after.thread.futex_wait_ns - before.thread.futex_wait_ns;
     let bitset = |t: &dlt_probe_ebpf::Thread| t.futex[9][0] + t.futex[9][1];
     assert!(bitset(&after.thread) - bitset(&before.thread) >= 3, "{:?}", after.thread.futex[9]);
-    assert!(waited >= 3 * (held.as_nanos() as u64 - 2_000_000), "{waited} ns");
+    assert!(u128::from(waited) >= asleep.as_nanos(), "{waited} ns, seen asleep for {asleep:?}");
+}
+
+/// Reads that wait for another thread: their number, and time between what was seen from outside and what passed inside.
+#[test]
+fn blocks_have_their_number_and_time() {
+    let Some(probe) = load(Options::default()) else { return };
+    let (mut near, mut far) = UnixStream::pair().unwrap();
+    let waiter = Waiter::default();
+    let ((before, after, passed), asleep) = std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let release = |_| {
+                let asleep = waiter.seen_asleep();
+                far.write_all(b"x").unwrap();
+                asleep
+            };
+            (0..7).map(release).sum::<Duration>()
+        });
+        let begin = Instant::now();
+        let (before, after) = between_edges(&probe, None, || {
+            for _ in 0..7 {
+                waiter.waits_next();
+                near.read_exact(&mut [0]).unwrap();
+            }
+        });
+        ((before, after, begin.elapsed()), writer.join().unwrap())
+    });
+    let (a, b, blocked) = (before.thread, after.thread, Leave::Blocked as usize);
+    assert_eq!(b.left[blocked][0] - a.left[blocked][0], 7);
+    let away = Duration::from_nanos(b.away_ns[blocked][0] - a.away_ns[blocked][0]);
+    assert!((asleep..passed).contains(&away), "{away:?}, seen asleep for {asleep:?} of {passed:?}");
 }
 
 #[test]
-fn blocks_yields_and_writevs_in_exact_numbers() {
+fn sleeps_yields_and_writevs_in_exact_numbers() {
     let Some(probe) = load(Options::default()) else { return };
     let mut null = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
     let (before, after) = between_edges(&probe, None, || {
         for _ in 0..7 {
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::sleep(Duration::from_millis(1));
         }
         for _ in 0..123 {
             std::thread::yield_now();
@@ -105,10 +138,7 @@ fn blocks_yields_and_writevs_in_exact_numbers() {
         }
     });
     let (a, b) = (before.thread, after.thread);
-    let blocked = Leave::Blocked as usize;
     assert_eq!(b.sleeps - a.sleeps, 7);
-    assert_eq!(b.left[blocked][0] - a.left[blocked][0], 7);
-    assert!(b.away_ns[blocked][0] - a.away_ns[blocked][0] >= 35_000_000);
     assert_eq!(b.yields - a.yields, 123);
     assert_eq!(b.writev - a.writev, 33);
     assert_eq!(b.writev_iovecs - a.writev_iovecs, 11 * (1 + 2 + 5));

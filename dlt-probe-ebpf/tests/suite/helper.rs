@@ -49,7 +49,7 @@ fn help() {
         call(455, [address, 1, u32::MAX as usize, 2 | 128, 0, 0]);
     }
     for _ in 0..BLOCKS {
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(20));
     }
     for _ in 0..YIELDS {
         call(libc::SYS_sched_yield, [0; 6]);

@@ -1,7 +1,7 @@
 //! The in-call word: what tells a producer that waits from one that is merely preempted.
 
-use std::sync::atomic::{AtomicBool, Ordering::*};
-use std::sync::{Barrier, Mutex};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::time::Duration;
 
 use dlt_probe_ebpf::{Leave, Options, Probe, Role};
@@ -48,28 +48,34 @@ fn watch_long(probe: &Probe, call: impl Fn(&mut [u64; 64]) + Sync) -> Seen {
     seen
 }
 
-/// Adds one window.
+/// Adds one window. Each producer goes on calling while another is at an edge of its window: from edge to edge, all have a call to
+/// finish.
 fn watch_on(probe: &Probe, seen: &mut Seen, call: impl Fn(&mut [u64; 64]) + Sync) {
     let stop = AtomicBool::new(false);
-    let barrier = Barrier::new(PRODUCERS + 1);
+    let [begun, ended] = [const { AtomicUsize::new(0) }; 2];
     std::thread::scope(|scope| {
         let producer = |index| {
             let slot = probe.slots().slot(index);
             probe.watch(tid(), Role::Producer, Some(index)).unwrap();
-            let mut own = [0; 64];
-            barrier.wait();
             slot.begin_epoch();
-            let calls = slot.calls();
-            let before = probe.edge().unwrap().thread;
-            while !stop.load(Relaxed) {
-                slot.enter();
-                call(&mut own);
-                slot.leave();
-            }
-            (before, probe.edge().unwrap().thread, slot.calls() - calls)
+            let mut own = [0; 64];
+            let mut call_while = |goes_on: &dyn Fn() -> bool| {
+                while goes_on() {
+                    slot.enter();
+                    call(&mut own);
+                    slot.leave();
+                }
+            };
+            begun.fetch_add(1, Relaxed);
+            call_while(&|| begun.load(Relaxed) < PRODUCERS);
+            let (before, calls) = (probe.edge().unwrap().thread, slot.calls());
+            call_while(&|| !stop.load(Relaxed));
+            let (after, calls) = (probe.edge().unwrap().thread, slot.calls() - calls);
+            ended.fetch_add(1, Relaxed);
+            call_while(&|| ended.load(Relaxed) < PRODUCERS);
+            (before, after, calls)
         };
         let producers: Vec<_> = (0..PRODUCERS).map(|index| scope.spawn(move || producer(index))).collect();
-        barrier.wait();
         std::thread::sleep(WINDOW);
         stop.store(true, Relaxed);
         for producer in producers {

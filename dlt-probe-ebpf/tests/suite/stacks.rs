@@ -1,11 +1,11 @@
 //! Stacks lead to the function that waited, or ran.
 
-use std::sync::{Barrier, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use dlt_probe_ebpf::{Options, Role, StackKind};
 
-use super::support::{load, tid};
+use super::support::{Waiter, load, own_cpu_time, tid};
 
 /// The lock's waiter, in a frame of its own.
 #[inline(never)]
@@ -15,9 +15,12 @@ fn waits_here(mutex: &Mutex<()>) {
 }
 
 #[inline(never)]
-fn runs_here(until: Instant) {
-    while Instant::now() < until {
-        std::hint::black_box(());
+fn runs_here(cpu_time: Duration) {
+    let end = own_cpu_time() + cpu_time;
+    while own_cpu_time() < end {
+        for _ in 0..100_000 {
+            std::hint::black_box(());
+        }
     }
 }
 
@@ -29,22 +32,24 @@ fn is_in(function: usize, addresses: &[u64]) -> bool {
 #[test]
 fn futex_stack_names_the_waiter_and_its_time() {
     let Some(probe) = load(Options { stacks: true, ..Options::default() }) else { return };
-    let (mutex, barrier) = (Mutex::new(()), Barrier::new(2));
-    std::thread::scope(|scope| {
+    let (mutex, waiter, begin) = (Mutex::new(()), Waiter::default(), Instant::now());
+    let asleep = std::thread::scope(|scope| {
+        let guard = mutex.lock().unwrap();
         scope.spawn(|| {
             probe.watch(tid(), Role::Producer, Some(0)).unwrap();
-            barrier.wait();
+            waiter.waits_next();
             waits_here(&mutex);
         });
-        let guard = mutex.lock().unwrap();
-        barrier.wait();
-        std::thread::sleep(Duration::from_millis(50));
+        let asleep = waiter.seen_asleep();
         drop(guard);
+        asleep
     });
+    let passed = begin.elapsed();
     let stacks = probe.take_stacks().unwrap();
     let longest = stacks.iter().filter(|s| s.kind == StackKind::Futex).max_by_key(|s| s.weight_ns).unwrap();
     assert!(is_in(waits_here as *const () as usize, &longest.user), "{longest:x?}");
-    assert!((40_000_000..5_000_000_000).contains(&longest.weight_ns), "{longest:?}");
+    let away = Duration::from_nanos(longest.weight_ns);
+    assert!((asleep..passed).contains(&away), "{longest:?}, seen asleep for {asleep:?} of {passed:?}");
     assert_eq!(longest.role, Some(Role::Producer));
     assert!(probe.ledger().unwrap().is_clean());
 }
@@ -53,7 +58,7 @@ fn futex_stack_names_the_waiter_and_its_time() {
 fn sampled_stacks_name_what_runs() {
     let Some(probe) = load(Options { sample_hz: 499, ..Options::default() }) else { return };
     probe.watch(tid(), Role::Other, None).unwrap();
-    runs_here(Instant::now() + Duration::from_millis(300));
+    runs_here(Duration::from_millis(300));
     let own = tid();
     let stacks = probe.take_stacks().unwrap();
     let on_cpu: Vec<_> = stacks.iter().filter(|s| s.kind == StackKind::OnCpu && s.tid == own).collect();

@@ -1,12 +1,23 @@
 //! What the tests share.
 #![allow(unsafe_code, reason = "thread ids")]
 
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
 use dlt_probe_ebpf::{Error, Options, Probe};
 
 /// Thread id of the calling thread.
 pub(crate) fn tid() -> u32 {
     // SAFETY: takes nothing and cannot fail.
     unsafe { libc::gettid() }.cast_unsigned()
+}
+
+/// Processor time of the calling thread.
+pub(crate) fn own_cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: writes the one live value.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) }, 0);
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }
 
 /// True where a skip would hide a failure: a kernel with BTF, and root's capabilities (a container's root may have few).
@@ -51,4 +62,40 @@ pub(crate) fn between_edges(
         });
         thread.join().unwrap()
     })
+}
+
+/// A thread that is about to wait for another one of this process, which watches it from outside.
+#[derive(Debug, Default)]
+pub(crate) struct Waiter(AtomicU32);
+
+impl Waiter {
+    /// Called by the waiter: what it does next is to wait.
+    pub(crate) fn waits_next(&self) {
+        self.0.store(tid(), SeqCst);
+    }
+
+    /// Called by the other one: returns once the waiter has been asleep for a time, which it returns. The waiter was away for that
+    /// long at least, on a machine as busy as it likes.
+    pub(crate) fn seen_asleep(&self) -> Duration {
+        let pause = || std::thread::sleep(Duration::from_millis(20));
+        let tid = loop {
+            match self.0.swap(0, SeqCst) {
+                0 => std::thread::yield_now(),
+                tid => break tid,
+            }
+        };
+        let is_asleep = || {
+            let stat = std::fs::read_to_string(format!("/proc/self/task/{tid}/stat")).unwrap();
+            stat.rsplit_once(") ").unwrap().1.starts_with('S')
+        };
+        // It says so a little before it has left its processor.
+        while !is_asleep() {
+            std::thread::yield_now();
+        }
+        pause();
+        assert!(is_asleep(), "it waits for us");
+        let begin = Instant::now();
+        pause();
+        begin.elapsed()
+    }
 }
