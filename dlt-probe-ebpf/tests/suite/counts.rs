@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 
-use dlt_probe_ebpf::{Leave, Options, canary};
+use dlt_probe_ebpf::{Leave, Options, Probe, canary};
 
-use super::support::{Waiter, between_edges, load};
+use super::support::{Waiter, between_edges, forking, load};
 
 /// Slots of canaries, away from those of producers.
 const SLOT: usize = 100;
@@ -153,7 +153,7 @@ fn sleeps_yields_and_writevs_in_exact_numbers() {
 #[test]
 fn only_what_is_watched_is_counted() {
     let Some(probe) = load(Options::default()) else { return };
-    let Some(_second) = load(Options::default()) else { return };
+    let Ok(_second) = Probe::load(Options::default()) else { panic!("one could be loaded") };
     let busy = std::thread::spawn(|| (0..1000).for_each(|_| std::thread::yield_now()));
     let (before, after) = between_edges(&probe, None, || {});
     busy.join().unwrap();
@@ -176,6 +176,7 @@ fn canary_is_exact_in_a_pid_namespace() {
         return;
     }
     let name = "suite::counts::canary_is_exact_in_a_pid_namespace";
+    let forking = forking();
     let output = Command::new("unshare")
         .args(["--pid", "--fork", "--mount-proc"])
         .arg(std::env::current_exe().unwrap())
@@ -183,6 +184,7 @@ fn canary_is_exact_in_a_pid_namespace() {
         .env(INSIDE, "1")
         .output()
         .unwrap();
+    drop(forking);
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
         output.status.success() && text.contains("INSIDE: exact"),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use dlt_probe_ebpf::{Leave, Options, Probe, Role, Thread};
 
-use super::support::{load_for, tid};
+use super::support::{forking, load_for, tid};
 
 const INSIDE: &str = "DLT_PROBE_TEST_HELPER";
 const NAME: &str = "suite::helper::a_program_is_counted_exactly";
@@ -87,7 +87,9 @@ fn a_program_is_counted_exactly() {
     }
     let mut helper = Command::new(std::env::current_exe().unwrap());
     let helper = helper.args([NAME, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
+    let forking = forking();
     let mut helper = helper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    drop(forking);
     let mut output = BufReader::new(helper.stdout.take().unwrap());
     let mut input = helper.stdin.take().unwrap();
     let tid: u32 = loop {

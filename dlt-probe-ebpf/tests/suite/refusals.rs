@@ -6,7 +6,7 @@ use std::process::Command;
 use dlt_probe_ebpf::records::VERSION;
 use dlt_probe_ebpf::{Error, Options, Probe};
 
-use super::support::load;
+use super::support::{forking, load};
 
 /// In a process of an ordinary user.
 #[test]
@@ -25,6 +25,7 @@ fn without_privileges_the_missing_capabilities_are_named() {
     // The build folder may not be readable for others.
     let copy = std::env::temp_dir().join(format!("probe-test-{}", std::process::id()));
     std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let forking = forking();
     let output = Command::new(&copy)
         .args([
             "suite::refusals::without_privileges_the_missing_capabilities_are_named",
@@ -36,6 +37,7 @@ fn without_privileges_the_missing_capabilities_are_named() {
         .uid(65534)
         .gid(65534)
         .output();
+    drop(forking);
     std::fs::remove_file(&copy).unwrap();
     let output = output.unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -65,6 +67,7 @@ fn other_records_are_refused() {
 #[test]
 fn committed_object_has_its_hash() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/prebuilt");
+    let _forking = forking();
     let output = Command::new("sha256sum")
         .args(["--check", "--strict", "dlt_probe.bpf.o.sha256"])
         .current_dir(folder)

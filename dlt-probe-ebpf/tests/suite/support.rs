@@ -2,9 +2,33 @@
 #![allow(unsafe_code, reason = "thread ids")]
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use dlt_probe_ebpf::{Error, Options, Probe};
+
+/// Held for writing by a test that starts a process, for reading by one that has a probe: a fork makes the memory of all threads
+/// read-only, and they wait for one another in the page faults that follow.
+static FORKS: RwLock<()> = RwLock::new(());
+
+/// To be held while a process is started.
+pub(crate) fn forking() -> RwLockWriteGuard<'static, ()> {
+    FORKS.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A probe, while which lives no other test forks.
+pub(crate) struct Undisturbed {
+    probe: Probe,
+    _forks: RwLockReadGuard<'static, ()>,
+}
+
+impl std::ops::Deref for Undisturbed {
+    type Target = Probe;
+
+    fn deref(&self) -> &Probe {
+        &self.probe
+    }
+}
 
 /// Thread id of the calling thread.
 pub(crate) fn tid() -> u32 {
@@ -30,14 +54,15 @@ fn must_run() -> bool {
 }
 
 /// The probe, or `None` after saying why not.
-pub(crate) fn load(options: Options) -> Option<Probe> {
+pub(crate) fn load(options: Options) -> Option<Undisturbed> {
     load_for(std::process::id(), options)
 }
 
 /// The same for another process.
-pub(crate) fn load_for(tgid: u32, options: Options) -> Option<Probe> {
+pub(crate) fn load_for(tgid: u32, options: Options) -> Option<Undisturbed> {
+    let forks = FORKS.read().unwrap_or_else(PoisonError::into_inner);
     match Probe::load_for(tgid, options) {
-        Ok(probe) => Some(probe),
+        Ok(probe) => Some(Undisturbed { probe, _forks: forks }),
         Err(Error::CannotRun(reason)) => {
             assert!(!must_run(), "a skip is a failure here: {reason}");
             println!("SKIPPED: {reason}");
