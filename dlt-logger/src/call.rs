@@ -51,7 +51,7 @@ impl<A: Args> Message<'_, A> {
 /// would not fold to constants.
 #[inline(always)]
 pub(crate) fn log<A: Args>(core: &Arc<Core>, message: &Message<'_, A>, slot: Slot) -> Outcome {
-    let (block, lane) = match thread::lane(core.id, slot) {
+    let (block, lane) = match thread::lane(core.id(), slot) {
         Some(known) => known,
         None => match first_use(core, slot) {
             Some(made) => made,
@@ -77,10 +77,10 @@ fn first_use(core: &Arc<Core>, slot: Slot) -> Option<(&'static ThreadBlock, &'st
 
 #[inline(always)]
 fn log_in<A: Args>(core: &Core, lane: &Lane, message: &Message<'_, A>) -> Outcome {
-    let ticks = core.clock.ticks();
+    let ticks = core.clock().ticks();
     let size = message.args.size();
     let mode = core.mode();
-    let ring = lane.ring();
+    let ring = lane.own_ring();
     if size > MAX_PAYLOAD_BYTES || mode == CLOSED || !ring.has_room(size as u64) {
         let outcome = make_room(core, lane, mode, size);
         if outcome != Outcome::Accepted {

@@ -7,6 +7,7 @@ use crate::call;
 use crate::core::Core;
 use crate::format::{Args, Id4, Level};
 use crate::outcome::Outcome;
+use crate::primitives::Padded;
 use crate::thread::Slot;
 
 /// What all handles of a context share.
@@ -16,13 +17,13 @@ pub(crate) struct ContextInfo {
     pub(crate) id: Id4,
     /// Number of the least severe level that passes; 0 if none does. Written by `set_threshold`.
     threshold: AtomicU8,
-    /// Next message counter; only the low byte goes out. Workers take runs of it.
-    pub(crate) counter: AtomicU32,
+    /// Next message counter; only the low byte goes out. Workers take runs of it; padded, since every log call reads what is above.
+    pub(crate) counter: Padded<AtomicU32>,
 }
 
 impl ContextInfo {
     pub(crate) fn new(index: u16, id: Id4, threshold: Level) -> Self {
-        Self { index, id, threshold: AtomicU8::new(threshold as u8), counter: AtomicU32::new(0) }
+        Self { index, id, threshold: AtomicU8::new(threshold as u8), counter: Padded(AtomicU32::new(0)) }
     }
 }
 

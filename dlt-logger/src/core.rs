@@ -85,15 +85,22 @@ impl WorkerShared {
     }
 }
 
+/// What every log call reads, on a cache line of its own.
+#[derive(Debug)]
+#[repr(C, align(64))]
+struct Hot {
+    /// Never 0 and never reused.
+    id: u64,
+    /// An [`OverflowMode`] or [`CLOSED`]. Written by `set_overflow_mode` and `close`.
+    mode: AtomicU8,
+    clock: Clock,
+}
+
 /// A logger without its handle. Lives until its handle, its contexts, its workers and the threads that used it are
 /// gone.
 #[derive(Debug)]
 pub(crate) struct Core {
-    /// Never 0 and never reused.
-    pub(crate) id: u64,
-    /// An [`OverflowMode`] or [`CLOSED`]. Written by `set_overflow_mode` and `close`, read by every call.
-    mode: AtomicU8,
-    pub(crate) clock: Clock,
+    hot: Hot,
     pub(crate) application: Id4,
     pub(crate) ecu: Id4,
     pub(crate) config: Config,
@@ -135,9 +142,11 @@ impl Core {
             counters: Padded::default(),
         });
         Ok(Self {
-            id: NEXT_ID.fetch_add(1, Relaxed),
-            mode: AtomicU8::new(config.overflow_mode as u8),
-            clock: Clock::new(),
+            hot: Hot {
+                id: NEXT_ID.fetch_add(1, Relaxed),
+                mode: AtomicU8::new(config.overflow_mode as u8),
+                clock: Clock::new(),
+            },
             application,
             ecu,
             buffers: buffers.collect(),
@@ -158,28 +167,39 @@ impl Core {
         })
     }
 
+    /// Never 0, and no other logger of the process has it.
+    #[inline(always)]
+    pub(crate) const fn id(&self) -> u64 {
+        self.hot.id
+    }
+
+    #[inline(always)]
+    pub(crate) const fn clock(&self) -> Clock {
+        self.hot.clock
+    }
+
     /// The mode as a number: an [`OverflowMode`] or [`CLOSED`].
     #[inline(always)]
     pub(crate) fn mode(&self) -> u8 {
-        self.mode.load(Relaxed)
+        self.hot.mode.load(Relaxed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.mode.load(Acquire) == CLOSED
+        self.hot.mode.load(Acquire) == CLOSED
     }
 
     /// Changes the mode unless the logger is closed.
     pub(crate) fn set_mode(&self, mode: OverflowMode) {
         let change = |now| (now != CLOSED).then_some(mode as u8);
         // A refusal means that the logger is closed, and then the mode has no effect.
-        if self.mode.fetch_update(Release, Relaxed, change).is_ok() {
+        if self.hot.mode.fetch_update(Release, Relaxed, change).is_ok() {
             self.wake_producers();
         }
     }
 
     /// Closes; false if it was closed already.
     pub(crate) fn close(&self) -> bool {
-        let closes = self.mode.swap(CLOSED, Release) != CLOSED;
+        let closes = self.hot.mode.swap(CLOSED, Release) != CLOSED;
         self.wake_producers();
         closes
     }

@@ -37,7 +37,7 @@ impl LaneProbe {
     /// The calling thread's lane for messages that are routed nowhere else, once it has one.
     pub fn of_this_thread(context: &Context) -> Option<Self> {
         let core = context.core();
-        let (_, lane) = thread::lane(core.id, Slot::DEFAULT)?;
+        let (_, lane) = thread::lane(core.id(), Slot::DEFAULT)?;
         Some(Self { lane, _core: Arc::clone(core) })
     }
 

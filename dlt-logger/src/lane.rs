@@ -49,6 +49,10 @@ pub(crate) struct Lane {
     owner: Padded<AtomicU32>,
 }
 
+/// An offset in a lane's mapping at which there is a cache line that nobody uses: padding of the shape.
+pub(crate) const QUIET_OFFSET: usize = std::mem::offset_of!(Lane, shape) + 64;
+const _: () = assert!(size_of::<Shape>() <= 64);
+
 /// Size of a lane for `capacity` messages: words, and bytes of its mapping.
 pub(crate) fn size_for(capacity: usize) -> (usize, usize) {
     let words = (capacity * BYTES_PER_MESSAGE / 8).next_power_of_two().max(MIN_WORDS);
@@ -83,11 +87,22 @@ impl Lane {
 
     #[inline(always)]
     pub(crate) fn ring(&self) -> Ring<'_> {
+        self.ring_of(self.shape.mask)
+    }
+
+    /// The same for the lane's owner: nothing but lines that it writes itself is read.
+    #[inline(always)]
+    pub(crate) fn own_ring(&self) -> Ring<'_> {
+        self.ring_of(self.control.private.mask)
+    }
+
+    #[inline(always)]
+    fn ring_of(&self, mask: u64) -> Ring<'_> {
         let words = std::ptr::from_ref(self).wrapping_byte_add(WORDS_OFFSET).cast::<AtomicU64>();
         // SAFETY: `mask + 1` zeroed words follow at WORDS_OFFSET in the same mapping, which outlives `self`; zeroed
         // memory is a valid AtomicU64. The provenance of a `&Lane` made in `map` is that of the whole mapping, since
         // it was derived from the mapping's pointer and exposes only atomics.
-        let words = unsafe { Words::from_raw(&*words, self.shape.mask) };
+        let words = unsafe { Words::from_raw(&*words, mask) };
         Ring { control: &self.control, words, capacity: self.shape.capacity }
     }
 

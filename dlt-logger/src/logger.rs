@@ -218,7 +218,7 @@ impl Logger {
 
     /// Name of the clock that the log call reads.
     pub fn clock_source(&self) -> &'static str {
-        self.core().clock.source()
+        self.core().clock().source()
     }
 
     /// Waits until all messages that are in lanes now are delivered, or counted as lost.

@@ -15,13 +15,15 @@ use std::sync::atomic::{
 };
 
 use crate::core::Core;
-use crate::lane::Lane;
+use crate::lane::{Lane, QUIET_OFFSET};
 use crate::ring::gate::Gate;
 use crate::sys::{mapping, thread_key};
 
 /// Buffers that a logger can have.
 pub(crate) const MAX_BUFFERS: usize = 64;
-const SLOTS: usize = MAX_BUFFERS + 3;
+/// Slots before those of buffers: what routing by level chooses, beside what else a call reads of its block.
+const ROUTES: usize = 3;
+const SLOTS: usize = ROUTES + MAX_BUFFERS;
 
 /// Which of its lanes a call uses: a buffer by number, or one that routing chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,18 +31,18 @@ pub(crate) struct Slot(u8);
 
 impl Slot {
     /// The buffer that the thread keeps for everything that is not routed elsewhere.
-    pub(crate) const DEFAULT: Self = Self(MAX_BUFFERS as u8);
+    pub(crate) const DEFAULT: Self = Self(0);
     /// Fatal messages: buffer 0.
-    pub(crate) const FATAL: Self = Self(MAX_BUFFERS as u8 + 1);
+    pub(crate) const FATAL: Self = Self(1);
     /// Error messages: buffer 1 if there is one.
-    pub(crate) const ERROR: Self = Self(MAX_BUFFERS as u8 + 2);
+    pub(crate) const ERROR: Self = Self(2);
     /// The slots that routing by level uses.
-    pub(crate) const ROUTED: [Self; 3] = [Self::DEFAULT, Self::FATAL, Self::ERROR];
+    pub(crate) const ROUTED: [Self; ROUTES] = [Self::DEFAULT, Self::FATAL, Self::ERROR];
 
     /// A buffer by its number, which is below [`MAX_BUFFERS`].
     pub(crate) const fn buffer(index: usize) -> Self {
         assert!(index < MAX_BUFFERS);
-        Self(index as u8)
+        Self((ROUTES + index) as u8)
     }
 
     fn resolve(self, default_buffer: usize, buffers: usize) -> usize {
@@ -48,7 +50,7 @@ impl Slot {
             Self::DEFAULT => default_buffer,
             Self::FATAL => 0,
             Self::ERROR => 1.min(buffers - 1),
-            Self(index) => usize::from(index),
+            Self(slot) => usize::from(slot) - ROUTES,
         }
     }
 }
@@ -57,12 +59,18 @@ impl Slot {
 ///
 /// Written by its thread; `gate` is read and `in_use` taken by others.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct ThreadBlock {
+    /// A block and a lane are both at the beginning of a page. What a call writes in the one must not agree in the low 12 bits of
+    /// its address with what it reads in the other: the load would wait for the store ("4K aliasing").
+    _apart: [u64; QUIET_OFFSET / 8],
+    // One cache line with all that a log call uses of the block, if it takes one of the routes.
     /// The logger it belongs to; 0 if it belongs to none, also after a fork.
     logger_id: AtomicU64,
     pub(crate) gate: Gate,
     /// 1 while a thread has it. Taken with Acquire, given up with Release.
     in_use: AtomicU32,
+    lanes: [AtomicPtr<Lane>; SLOTS],
     default_buffer: AtomicU32,
     /// A strong count of the core, as a raw pointer.
     core: AtomicPtr<Core>,
@@ -70,7 +78,6 @@ pub(crate) struct ThreadBlock {
     next_of_thread: AtomicPtr<ThreadBlock>,
     /// The block made before it for the same logger. Constant.
     next_of_core: AtomicPtr<ThreadBlock>,
-    lanes: [AtomicPtr<Lane>; SLOTS],
 }
 
 const _: () = assert!(size_of::<ThreadBlock>() <= mapping::PAGE);
@@ -88,14 +95,15 @@ thread_local! {
 impl ThreadBlock {
     const fn new(in_use: u32) -> Self {
         Self {
+            _apart: [0; QUIET_OFFSET / 8],
             logger_id: AtomicU64::new(0),
             gate: Gate::new(),
             in_use: AtomicU32::new(in_use),
+            lanes: [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS],
             default_buffer: AtomicU32::new(0),
             core: AtomicPtr::new(std::ptr::null_mut()),
             next_of_thread: AtomicPtr::new(std::ptr::null_mut()),
             next_of_core: AtomicPtr::new(std::ptr::null_mut()),
-            lanes: [const { AtomicPtr::new(std::ptr::null_mut()) }; SLOTS],
         }
     }
 
@@ -109,7 +117,7 @@ impl ThreadBlock {
     /// Gives the block back. Its lanes are drained by their workers and then found by new threads.
     fn release(&self) {
         for buffer in 0..MAX_BUFFERS {
-            if let Some(lane) = self.lane(Slot(buffer as u8)) {
+            if let Some(lane) = self.lane(Slot::buffer(buffer)) {
                 lane.release();
             }
         }
@@ -143,7 +151,7 @@ pub(crate) fn lane_or_register(
     slot: Slot,
     prefault: bool,
 ) -> Option<(&'static ThreadBlock, &'static Lane)> {
-    let block = find(core.id).or_else(|| attach(core))?;
+    let block = find(core.id()).or_else(|| attach(core))?;
     CURRENT.set(block);
     if let Some(lane) = block.lane(slot) {
         if prefault {
@@ -152,7 +160,7 @@ pub(crate) fn lane_or_register(
         return Some((block, lane));
     }
     let buffer = buffer_of(block, core, slot);
-    let own = &block.lanes[buffer];
+    let own = &block.lanes[usize::from(Slot::buffer(buffer).0)];
     if own.load(Relaxed).is_null() {
         let lane = core.acquire_lane(buffer, prefault)?;
         own.store(std::ptr::from_ref(lane).cast_mut(), Relaxed);
@@ -163,7 +171,7 @@ pub(crate) fn lane_or_register(
 
 /// The buffer that the calling thread's calls through `slot` go to (0 for a thread that could not register).
 pub(crate) fn buffer_for(core: &Core, slot: Slot) -> usize {
-    find(core.id).map_or_else(|| slot.resolve(0, core.buffers.len()), |block| buffer_of(block, core, slot))
+    find(core.id()).map_or_else(|| slot.resolve(0, core.buffers.len()), |block| buffer_of(block, core, slot))
 }
 
 fn buffer_of(block: &ThreadBlock, core: &Core, slot: Slot) -> usize {
@@ -197,7 +205,7 @@ fn attach(core: &Arc<Core>) -> Option<&'static ThreadBlock> {
     block.default_buffer.store(core.next_default_buffer() as u32, Relaxed);
     block.core.store(Arc::into_raw(Arc::clone(core)).cast_mut(), Relaxed);
     block.next_of_thread.store(FIRST.get(), Relaxed);
-    block.logger_id.store(core.id, Relaxed);
+    block.logger_id.store(core.id(), Relaxed);
     FIRST.set(std::ptr::from_ref(block).cast_mut());
     Some(block)
 }

@@ -98,6 +98,8 @@ pub(crate) struct PrivateLine {
     pub(crate) room_end: AtomicU64,
     /// Record number up to which it may write: that of the record at the floor, and the capacity in messages.
     pub(crate) record_end: AtomicU64,
+    /// Words of the ring minus 1. Constant; a copy for the log call, which has no use for the line that holds the lane's shape.
+    pub(crate) mask: u64,
     /// DropNewest: messages refused because the lane was full.
     pub(crate) dropped_full: AtomicU64,
     /// Messages refused because they are larger than the lane or than DLT allows.
@@ -132,7 +134,8 @@ pub(crate) struct Control {
 impl Control {
     /// Of an empty ring that begins at `position` with record `number`, with room for these many words and messages.
     pub(crate) fn starting_at((position, number): (u64, u64), words: u64, capacity: u64) -> Self {
-        let control = Self::default();
+        let mut control = Self::default();
+        control.private.0.mask = words - 1;
         let (producer, private, consumer) = (&control.producer, &control.private, &control.consumer);
         for index in [&producer.tail, &producer.oldest, &consumer.head] {
             index.store(position, Relaxed);

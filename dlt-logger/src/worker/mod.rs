@@ -61,7 +61,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     pub(crate) fn new(core: Arc<Core>, index: usize, output: Output, delivery: Delivery) -> Self {
-        let clock = Converter::new(core.clock);
+        let clock = Converter::new(core.clock());
         Self {
             index,
             buffers: (0..core.buffers.len())
@@ -71,10 +71,10 @@ impl Worker {
             lanes: Vec::new(),
             staging: Staging::new(&core, output.framing(), delivery.sampling()),
             pipe: Pipe::new(Arc::clone(&core), index, output, delivery),
-            notes: Notes::new(index, clock.ns(core.clock.ticks())),
+            notes: Notes::new(index, clock.ns(core.clock().ticks())),
             pace: Pace::new(index, core.workers.len()),
             copy: Vec::new(),
-            rested_ns: clock.ns(core.clock.ticks()),
+            rested_ns: clock.ns(core.clock().ticks()),
             clock,
             core,
         }
@@ -167,7 +167,7 @@ impl Worker {
     fn rest(&mut self, fill: Fill) {
         Waiter::heads_published();
         let waiting = self.lanes.iter().filter(|lane| lane.wake_producer(false)).count();
-        let now = self.clock.ns(self.core.clock.ticks());
+        let now = self.clock.ns(self.core.clock().ticks());
         let elapsed = Duration::from_nanos(now.saturating_sub(self.rested_ns));
         self.rested_ns = now;
         match self.pace.after(fill, now, elapsed) {
@@ -175,7 +175,7 @@ impl Worker {
             Rest::None => {}
             Rest::Spin(time) => {
                 let until = now + time.as_nanos() as u64;
-                while self.clock.ns(self.core.clock.ticks()) < until {
+                while self.clock.ns(self.core.clock().ticks()) < until {
                     std::hint::spin_loop();
                 }
             }

@@ -37,7 +37,7 @@ impl Notes {
         staging: &mut Staging,
         is_last: bool,
     ) -> Option<Loss> {
-        let ticks = core.clock.ticks();
+        let ticks = core.clock().ticks();
         let now_ns = clock.ns(ticks);
         if !is_last && now_ns.saturating_sub(self.last_ns) < core.note_interval_ns.load(Relaxed) {
             return None;

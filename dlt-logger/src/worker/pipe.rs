@@ -125,7 +125,7 @@ impl Pipe {
         self.output.settle(bytes);
         add(&self.shared().bytes_sent, bytes as u64);
         let buffers = &self.core.buffers;
-        let now = if staging.is_sampling() { clock.ns(self.core.clock.ticks()) } else { 0 };
+        let now = if staging.is_sampling() { clock.ns(self.core.clock().ticks()) } else { 0 };
         staging.settle(
             bytes,
             |Segment { buffer, messages, .. }| {
