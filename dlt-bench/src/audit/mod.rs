@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`session`] | loads the probe, follows the threads of each row, takes the edges of their windows |
+//! | `choir` | the canaries of its windows |
 //! | [`evidence`] | what was seen in one window |
 //! | [`judge`] | evidence to verdict: a function without side effects |
 //! | [`repeat`] | when a window is measured again |
@@ -11,6 +12,7 @@
 //! | [`report`] | what is said about it |
 //! | [`inspector`] | the whole run: rows, controls, cost, files, closing words |
 
+mod choir;
 pub mod controls;
 pub mod evidence;
 pub mod inspector;

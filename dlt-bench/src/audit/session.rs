@@ -1,17 +1,16 @@
 //! The probe, following the threads of each row.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use dlt_probe_ebpf::records::MAX_OTHERS;
-use dlt_probe_ebpf::{Edge, Error, Ledger, Options, Probe, Role, SlotPtr, Thread, canary};
+use dlt_probe_ebpf::{Edge, Error, Ledger, Options, Probe, Role, SlotPtr, Thread};
 
+use super::choir::{Choir, sing};
 use super::evidence::{CanaryEvidence, Companion, Evidence, LedgerEvidence, ThreadEvidence};
-use crate::load::plan::MAX_PRODUCERS;
 use crate::measure::clock::monotonic_ns;
 use crate::measure::perf::{Counters, Counts};
 use crate::stacks::Gathered;
@@ -21,17 +20,6 @@ use crate::watch::Watcher;
 const SAMPLE_HZ: u32 = 199;
 /// Between two looks into the ring buffer: it holds several seconds of samples.
 const DRAIN: Duration = Duration::from_millis(100);
-/// After a window opens, before the canary sings in it.
-const CANARY_DELAY: Duration = Duration::from_millis(300);
-
-/// Longest wait for a canary, which takes 50 ms a processor where nothing else runs.
-const CANARY_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Slots of canaries: behind those of producers.
-const fn canary_slot(cpu: usize) -> usize {
-    MAX_PRODUCERS + cpu % 28
-}
-
 /// What a watched producer knows of itself.
 #[derive(Debug)]
 struct Own {
@@ -85,64 +73,7 @@ pub struct Session {
     choir: Choir,
 }
 
-/// Canaries that sing when they are asked. Their thread is older than any row's perf counters, which therefore do not
-/// count what it does.
-#[derive(Debug)]
-struct Choir {
-    ask: Mutex<Option<Sender<u64>>>,
-    heard: Mutex<Receiver<(u64, CanaryEvidence)>>,
-    asked: AtomicU64,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Choir {
-    fn new(probe: Arc<Probe>) -> Result<Self, Error> {
-        let (ask, asked) = mpsc::channel();
-        let (sung, heard) = mpsc::channel();
-        let wait = move || {
-            while let Ok(number) = asked.recv() {
-                std::thread::sleep(CANARY_DELAY);
-                if sung.send((number, sing(&probe))).is_err() {
-                    break;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new()
-            .name("canaries".into())
-            .spawn(wait)
-            .map_err(|source| Error::Io { action: "start a thread for canaries", source })?;
-        Ok(Self {
-            ask: Mutex::new(Some(ask)),
-            heard: Mutex::new(heard),
-            asked: AtomicU64::new(0),
-            thread: Some(thread),
-        })
-    }
-
-    fn ask(&self) -> u64 {
-        let number = self.asked.fetch_add(1, Relaxed);
-        // If it has ended, nobody answers, and that is what `answer` says.
-        let _ = lock(&self.ask).as_ref().map(|ask| ask.send(number));
-        number
-    }
-
-    fn answer(&self, number: u64) -> CanaryEvidence {
-        let heard = lock(&self.heard);
-        loop {
-            match heard.recv_timeout(CANARY_PATIENCE) {
-                Ok((sung, evidence)) if sung == number => return evidence,
-                // Of a run that failed before its window was closed.
-                Ok(_) => {}
-                Err(error) => {
-                    let wrong = vec![format!("the canary of the window did not come back: {error}")];
-                    return CanaryEvidence { wrong, ..CanaryEvidence::default() };
-                }
-            }
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -254,17 +185,6 @@ impl Session {
     }
 }
 
-impl Drop for Choir {
-    fn drop(&mut self) {
-        // It holds the probe: whoever drops the session wants it unloaded.
-        lock(&self.ask).take();
-        if let Some(thread) = self.thread.take() {
-            // A panic was answered as a canary that did not come back.
-            let _ = thread.join();
-        }
-    }
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         self.ends.store(true, Relaxed);
@@ -282,30 +202,6 @@ fn take_stacks(probe: &Probe, gathered: &Mutex<Gathered>, label: &Mutex<String>)
     {
         lock(gathered).add(&label, stacks);
     }
-}
-
-fn sing(probe: &Probe) -> CanaryEvidence {
-    let mut all = CanaryEvidence::default();
-    for cpu in processors() {
-        let evidence = match canary::run(probe, cpu, canary_slot(cpu)) {
-            Ok(report) => {
-                let wrong = report.lines.iter().filter(|line| line.expected != line.seen);
-                let wrong = wrong
-                    .map(|line| format!("cpu {cpu}: {} {}, seen {}", line.what, line.expected, line.seen));
-                CanaryEvidence {
-                    runs: 1,
-                    lines: report.lines.len(),
-                    wrong: wrong.collect(),
-                    no_stops: report.no_stops.map(str::to_owned),
-                }
-            }
-            Err(error) => {
-                CanaryEvidence { wrong: vec![format!("cpu {cpu}: {error}")], ..CanaryEvidence::default() }
-            }
-        };
-        all.add(evidence);
-    }
-    all
 }
 
 impl Watcher for Session {

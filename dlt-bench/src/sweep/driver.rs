@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::finding::{Finding, StateReport, SubjectReport};
 use super::jobs::{Expected, JOBS, Job, Victim};
 use super::outcome::{Outcome, Stalled};
 use super::plot::{self, Panel};
 use super::report::{Sweep, stopped_at};
-use super::run::{Finding, Options, StateReport, SubjectReport};
+use super::run::Options;
 use super::{human, subjects};
 use crate::code::Image;
 use crate::config::SweepOptions;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use dlt_logger::hooks;
 
-use super::run::{Options, SubjectReport, sweep_calls, sweep_worker};
+use super::finding::SubjectReport;
+use super::run::{Options, sweep_calls, sweep_worker};
 use super::subjects::{BLOCK, DROP_NEWEST, Dlt, DltWorker, ForcePush, MutexLogger, OVERWRITE};
 use crate::error::Error;
 

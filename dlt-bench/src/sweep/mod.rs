@@ -91,6 +91,7 @@
 //! ```
 
 pub mod driver;
+mod finding;
 mod human;
 mod jobs;
 mod memory;
@@ -107,9 +108,10 @@ mod trace;
 mod walk;
 
 pub use self::{
+    finding::{Finding, StateReport, SubjectReport},
     memory::{Books, LOOK_WORDS, PRODUCERS},
     outcome::{Outcome, Stalled},
-    run::{Finding, Options, StateReport, SubjectReport, sweep_calls, sweep_worker},
+    run::{Options, sweep_calls, sweep_worker},
     subject::{Caller, Subject},
     trace::{Target, Trace},
 };

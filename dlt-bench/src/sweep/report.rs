@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::finding::{Finding, StateReport, SubjectReport};
 use super::jobs::{Expected, Job, Victim};
 use super::outcome::{Outcome, Stalled};
-use super::run::{Finding, StateReport, SubjectReport};
 use crate::code::{Coverage, Image, cover};
 use crate::error::Error;
 use crate::exit_code::ExitCode;
