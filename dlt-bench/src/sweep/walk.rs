@@ -6,13 +6,14 @@ use super::memory::LOOK_WORDS;
 use super::process::after_call;
 use super::session::{CALL, Role, Session};
 use super::trace::{Target, Trace};
+use crate::code::{Flow, Instruction};
 use crate::error::Error;
 use crate::stop::{Stop, Tracee};
 
 /// Longer than any way that makes sense to be swept.
 const MOST_INSTRUCTIONS: usize = 2_000_000;
 /// Turns of the kernel's clock code that are stepped through.
-const MOST_CLOCK_TURNS: usize = 10;
+const MOST_CLOCK_TURNS: usize = 3;
 
 /// Where a victim got to on its way to a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +45,24 @@ struct ClockCode {
 }
 
 impl ClockCode {
-    /// The victim is at `at`: if it was there before, what followed was in vain and is forgotten. True if steps are too slow
-    /// for this code to end by them.
-    fn step(&mut self, recorded: &mut Recorded, at: u64) -> bool {
+    /// The victim is at `at`: if it was there before, what followed was in vain and is forgotten. True if steps are too slow for
+    /// this code to end by them: then the last turn is kept, as the one that will do.
+    fn begins_for_ever(&mut self, recorded: &mut Recorded, at: u64) -> bool {
         let addresses = &mut recorded.trace.addresses;
-        if let Some(turn) = addresses[self.begin..].iter().position(|&known| known == at) {
+        let Some(turn) = addresses[self.begin..].iter().position(|&known| known == at) else { return false };
+        self.turns += 1;
+        if self.turns < MOST_CLOCK_TURNS {
             addresses.truncate(self.begin + turn);
             recorded.looks.truncate(self.begin + turn);
-            self.turns += 1;
         }
         self.turns >= MOST_CLOCK_TURNS
     }
+}
+
+/// Where the victim gets if it does not take the conditional branch at `address`; `None` if there is none.
+fn behind_branch(tracee: &Tracee, address: u64) -> Result<Option<u64>, Error> {
+    let instruction = Instruction::decode(address, &tracee.read_word(address)?.to_le_bytes());
+    Ok(instruction.filter(|found| matches!(found.flow(), Flow::Branch(_))).map(|branch| branch.end()))
 }
 
 /// Where the kernel maps the code that reads clocks without a system call; nothing if it does not.
@@ -102,7 +110,22 @@ impl Session {
             } else {
                 clock = None;
             }
-            let has_to_leave = clock.as_mut().is_some_and(|clock| clock.step(&mut recorded, at));
+            if let Some(clock) = &mut clock
+                && clock.begins_for_ever(&mut recorded, at)
+            {
+                let last = recorded.trace.addresses.last().copied().unwrap_or(at);
+                let tracee = self.tracee(victim)?;
+                let behind = behind_branch(tracee, last)?.unwrap_or(clock.back);
+                tracee.set_breakpoints(&[behind, clock.back])?;
+                let stop = tracee.run(CALL)?;
+                tracee.set_breakpoints(&[])?;
+                if stop != Stop::Trap {
+                    return Err(Error::failed(format!("the clock's code ended with {stop:?}")));
+                }
+                let registers = tracee.registers()?;
+                (at, top) = (registers.rip, registers.rsp);
+                continue;
+            }
             recorded.trace.addresses.push(at);
             if recorded.trace.addresses.len() > MOST_INSTRUCTIONS {
                 return Err(Error::failed(format!("a call of more than {MOST_INSTRUCTIONS} instructions")));
@@ -113,15 +136,7 @@ impl Session {
                 recorded.looks.push(seen.map_or_else(|| self.look(), Ok)?);
             }
             let tracee = self.tracee(victim)?;
-            let stop = match &clock {
-                Some(clock) if has_to_leave => {
-                    tracee.set_breakpoints(&[clock.back])?;
-                    let stop = tracee.run(CALL)?;
-                    tracee.set_breakpoints(&[])?;
-                    stop
-                }
-                _ => tracee.step(CALL)?,
-            };
+            let stop = tracee.step(CALL)?;
             if stop != Stop::Trap {
                 return Err(Error::failed(format!("a single step ended with {stop:?}")));
             }
@@ -209,12 +224,19 @@ mod tests {
         let mut recorded = Recorded::default();
         recorded.trace.addresses = vec![1, 2];
         let mut clock = ClockCode { begin: 2, back: 0, turns: 0 };
-        for turn in 0..=MOST_CLOCK_TURNS {
+        let mut came_back = 0;
+        while came_back < MOST_CLOCK_TURNS {
             for at in [7, 8, 9] {
-                assert_eq!(clock.step(&mut recorded, at), turn == MOST_CLOCK_TURNS, "turn {turn} at {at}");
+                assert!(!clock.begins_for_ever(&mut recorded, at), "{at} after {came_back} turns");
                 recorded.trace.addresses.push(at);
             }
+            came_back += 1;
+            if came_back < MOST_CLOCK_TURNS {
+                assert!(!clock.begins_for_ever(&mut recorded, 7));
+                assert_eq!(recorded.trace.addresses, [1, 2]);
+            }
         }
-        assert_eq!(recorded.trace.addresses, [1, 2, 7, 8, 9]);
+        assert!(clock.begins_for_ever(&mut recorded, 7));
+        assert_eq!(recorded.trace.addresses, [1, 2, 7, 8, 9], "the last turn stands for the one that ends");
     }
 }
