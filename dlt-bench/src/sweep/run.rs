@@ -164,8 +164,7 @@ impl<S: Subject> Run<'_, S> {
         self.record(state, false)?;
         let recorded = if is_caller { self.looked_way(state)? } else { self.usual_way(state)? };
         for _ in 0..COMPARED {
-            let again = self.record(state, false)?;
-            report.unequal.extend(recorded.trace.differs_at(&again.trace));
+            report.unequal.extend(self.parts_from(state, &recorded)?);
         }
         let targets = self.chosen(recorded.trace.targets(self.options.every_occurrence));
         report.planned = targets.len();
@@ -191,9 +190,16 @@ impl<S: Subject> Run<'_, S> {
                 report.book_pair(stop);
             }
         }
-        let again = self.record(state, false)?;
-        report.unequal.extend(recorded.trace.differs_at(&again.trace));
+        report.unequal.extend(self.parts_from(state, &recorded)?);
         Ok(true)
+    }
+
+    /// Where one more way parts from the recorded one. The kernel's clock code takes branches by what time it is: it is no part of
+    /// the subject.
+    fn parts_from(&mut self, state: usize, recorded: &Recorded) -> Result<Option<usize>, Error> {
+        let again = self.record(state, false)?;
+        let clock_page = self.session()?.clock_page.clone();
+        Ok(recorded.trace.differs_at(&again.trace, &clock_page))
     }
 
     /// The sample: evenly over the way, from an offset that the seed chooses.

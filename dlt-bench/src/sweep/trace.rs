@@ -1,6 +1,7 @@
 //! The way of a call, and how to reach each of its instructions.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Occurrences of an instruction that are stopped at unless all are asked for: the first ones, and the last.
 const FIRST: usize = 3;
@@ -55,13 +56,17 @@ impl Trace {
         targets
     }
 
-    /// Where this way and another one part.
-    pub fn differs_at(&self, other: &Self) -> Option<usize> {
-        if self == other {
-            return None;
+    /// Where this way and another one part; what lies within `apart` is not compared.
+    pub fn differs_at(&self, other: &Self, apart: &Range<u64>) -> Option<usize> {
+        let mut mine = self.addresses.iter().enumerate().filter(|(_, address)| !apart.contains(address));
+        let mut others = other.addresses.iter().filter(|address| !apart.contains(address));
+        loop {
+            match (mine.next(), others.next()) {
+                (None, None) => return None,
+                (Some((_, a)), Some(b)) if a == b => {}
+                (at, _) => return Some(at.map_or(self.addresses.len(), |(index, _)| index)),
+            }
         }
-        let common = self.addresses.iter().zip(&other.addresses);
-        Some(common.take_while(|(a, b)| a == b).count())
     }
 }
 
@@ -104,8 +109,14 @@ mod tests {
 
     #[test]
     fn ways_part_where_they_first_differ() {
-        assert_eq!(trace(&[1, 2, 3]).differs_at(&trace(&[1, 2, 3])), None);
-        assert_eq!(trace(&[1, 2, 3]).differs_at(&trace(&[1, 4, 3])), Some(1));
-        assert_eq!(trace(&[1, 2]).differs_at(&trace(&[1, 2, 3])), Some(2));
+        let differs = |a: &[u64], b: &[u64]| trace(a).differs_at(&trace(b), &(10..20));
+        assert_eq!(differs(&[1, 2, 3], &[1, 2, 3]), None);
+        assert_eq!(differs(&[1, 2, 3], &[1, 4, 3]), Some(1));
+        assert_eq!(differs(&[1, 2], &[1, 2, 3]), Some(2));
+        assert_eq!(differs(&[1, 2, 3], &[1, 2]), Some(2));
+        // What is not compared: other ways through it, none, more.
+        assert_eq!(differs(&[1, 10, 11, 2], &[1, 10, 12, 13, 2]), None);
+        assert_eq!(differs(&[1, 10, 11, 2], &[1, 2]), None);
+        assert_eq!(differs(&[1, 10, 11, 2], &[1, 10, 3]), Some(3));
     }
 }
