@@ -6,7 +6,8 @@
 //! chores and registers newcomers, and one delivers. Per state of the ring ([`Subject::STATES`]):
 //!
 //! 1. The state is put in place, delivery is held, and a victim's call is single-stepped: its way. That is done several
-//!    times; equal states must give equal ways ([`StateReport::unequal`]), else something is not under control.
+//!    times; equal states must give equal ways ([`StateReport::unequal`]), else something is not under control. The kernel's
+//!    clock code (vDSO) is not compared: its branches depend on what time it is. The call into it is.
 //! 2. For each instruction of the way the state is put in place anew, and the victim runs to a hardware breakpoint there
 //!    and stands. The ring must look as it did at this instruction of the recorded way ([`Subject::look`]).
 //! 3. Delivery is released. Within [`Options::watchdog`] the crowd must finish its calls and have them delivered, and

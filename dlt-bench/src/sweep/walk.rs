@@ -12,7 +12,7 @@ use crate::stop::{Stop, Tracee};
 
 /// Longer than any way that makes sense to be swept.
 const MOST_INSTRUCTIONS: usize = 2_000_000;
-/// Turns of the kernel's clock code that are stepped through.
+/// Turns of the kernel's clock code that are stepped through before it is run to its end.
 const MOST_CLOCK_TURNS: usize = 3;
 
 /// Where a victim got to on its way to a stop.
